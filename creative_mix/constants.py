@@ -1,0 +1,22 @@
+"""The figures and names that every part of the project shares."""
+
+from __future__ import annotations
+
+SAMPLE_RATE = 44100
+"""Samples a second inside the model; files of other rates are resampled on the way in and out."""
+
+HOP_LENGTH = 512
+"""Samples a frame: frame t covers samples [512 t, 512 (t + 1))."""
+
+COMPONENT_NAMES = (
+    "input_rhythm",
+    "input_harmony",
+    "input_timbre",
+    "target_rhythm",
+    "target_harmony",
+    "target_timbre",
+)
+"""The six component types in the order of the selector's outputs; input is the drums, target the piano."""
+
+VOICE_NAMES = ("low", "inner", "top")
+"""The voices of the piano that a drum hit can strike."""
