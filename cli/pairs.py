@@ -1,0 +1,125 @@
+"""`creative-mix pairs`: make training pairs whose answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from creative_mix.training.pairs import PairMaker
+
+_maker: PairMaker | None = None  # each worker process's own
+
+
+@click.command("pairs", context_settings={"show_default": True})
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--material",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with piano/, drums/ and, if you have them, midi/drums/ and midi/piano/.",
+)
+@click.option("--count", default=100, type=click.IntRange(1), help="How many pairs.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="Seed of the first pair.")
+@click.option(
+    "--split",
+    default="train",
+    type=click.Choice(["train", "validation"]),
+    help="Instruments and files of this split only.",
+)
+@click.option("--duration", default=10.0, type=click.FloatRange(2.0, 600.0), help="Seconds each.")
+@click.option(
+    "--bias-share",
+    default=0.3,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of pairs with a selector bias and a truth to match.",
+)
+@click.option(
+    "--soundfont",
+    "soundfonts",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A .sf2 file whose acoustic pianos and drum kits play too (needs FluidSynth).",
+)
+@click.option("--workers", default=1, type=click.IntRange(1, 256), help="Processes.")
+@click.option("--force", is_flag=True, help="Make pairs again that are there already.")
+def pairs(
+    out: Path,
+    material: Path,
+    count: int,
+    seed: int,
+    split: str,
+    duration: float,
+    bias_share: float,
+    soundfonts: tuple[Path, ...],
+    workers: int,
+    force: bool,
+) -> None:
+    """Make COUNT pairs of drums, piano and truth in the folder OUT.
+
+    A pair follows from its seed alone: the number of workers changes nothing, and a run that was
+    stopped goes on where it was when started again.
+    """
+    from creative_mix.training.pairs import pair_stems
+
+    out.mkdir(parents=True, exist_ok=True)
+    there = set() if force else set(pair_stems(out))
+    seeds = [s for s in range(seed, seed + count) if _stem(s) not in there]
+    if len(seeds) < count:
+        click.echo(f"{count - len(seeds)} of {count} pairs are there already", err=True)
+    settings = (material, soundfonts, split, duration, bias_share)
+    _make_all(out, seeds, settings, min(workers, max(1, len(seeds))))
+    click.echo(f"{count} pairs in {out}")
+
+
+def _make_all(
+    out: Path,
+    seeds: Sequence[int],
+    settings: tuple[Path, tuple[Path, ...], str, float, float],
+    workers: int,
+) -> None:
+    """Make the pairs of some seeds, in this process or in several."""
+    _begin(*settings)  # in any case: what is missing is told once, before the workers start
+    with click.progressbar(length=len(seeds), label="pairs") as bar:
+        if workers == 1:
+            for seed in seeds:
+                _make(out, seed)
+                bar.update(1)
+            return
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor, as_completed
+
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, _begin, settings) as pool:
+            jobs = [pool.submit(_make, out, seed) for seed in seeds]
+            try:
+                for job in as_completed(jobs):
+                    job.result()
+                    bar.update(1)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _begin(
+    material: Path, soundfonts: tuple[Path, ...], split: str, duration: float, bias_share: float
+) -> None:
+    from creative_mix.training.material import Material
+    from creative_mix.training.pairs import PairMaker
+
+    global _maker
+    _maker = PairMaker(Material.from_folder(material, soundfonts), split, duration, bias_share)
+
+
+def _make(out: Path, seed: int) -> None:
+    from creative_mix.training.pairs import write_pair
+
+    assert _maker is not None
+    write_pair(_maker.make(seed), out, _stem(seed))
+
+
+def _stem(seed: int) -> str:
+    return f"{seed:08}"

@@ -1,0 +1,1 @@
+"""Training: pairs whose answer is known, losses, monitors and the loop."""
