@@ -1,0 +1,90 @@
+"""Weights to and from files, without pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from creative_mix.errors import ModelFileError
+from creative_mix.model.config import ModelConfig
+from creative_mix.model.system import CreativeMix
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write safetensors under a temporary name, flush to the disk, then rename."""
+    temporary = path.with_name(path.name + ".tmp")
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    safetensors.torch.save_file(plain, str(temporary), metadata)
+    with open(temporary, "rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Raises
+    ------
+    ModelFileError : the file is missing, torn, or of another kind
+    """
+    try:
+        with safetensors.safe_open(str(path), "pt") as file:
+            metadata = file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelFileError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def weights_of_onnx(path: Path) -> tuple[dict[str, Tensor], ModelConfig]:
+    """The torch model's parameters and configuration out of an exported ONNX file."""
+    import onnx
+    from onnx import numpy_helper
+
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:
+        raise ModelFileError(f"{path}: not a readable ONNX file ({error})") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if "model_config" not in metadata:
+        raise ModelFileError(f"{path}: not a creative-mix model (no model_config in its metadata)")
+    config = ModelConfig(**json.loads(metadata["model_config"]))
+    tensors = {
+        item.name.removeprefix("model."): torch.from_numpy(numpy_helper.to_array(item).copy())
+        for item in model.graph.initializer
+        if item.name.startswith("model.")
+    }
+    return {name: tensor.float() for name, tensor in tensors.items()}, config
+
+
+def load_model(path: str | Path) -> CreativeMix:
+    """The model with the weights of a ``.safetensors`` checkpoint or an exported ``.onnx`` file."""
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file")
+    if path.suffix == ".onnx":
+        tensors, config = weights_of_onnx(path)
+    else:
+        tensors, metadata = load_tensors(path)
+        if "model_config" not in metadata:
+            raise ModelFileError(f"{path}: not a creative-mix checkpoint (no model_config)")
+        config = ModelConfig(**json.loads(metadata["model_config"]))
+    model = CreativeMix(config)
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    if missing or unexpected:
+        raise ModelFileError(
+            f"{path}: {len(missing)} tensors missing ({', '.join(missing[:3])}), "
+            f"{len(unexpected)} unknown ({', '.join(unexpected[:3])})"
+        )
+    return model.eval()
+
+
+def model_metadata(config: ModelConfig) -> dict[str, str]:
+    """What a weights file must say so that the model can be built again."""
+    return {"model_config": json.dumps(dataclasses.asdict(config)), "format_version": "1"}

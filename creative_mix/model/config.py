@@ -1,0 +1,45 @@
+"""Sizes of the model, and the receptive field that follows from them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of every part; the defaults are those of the weights that ship."""
+
+    encoding_dim: int = 128
+    """Features of an encoding frame."""
+    component_dim: int = 64
+    """Features of each of the six components."""
+    encoder_width: int = 256
+    """Channels inside the encoder."""
+    encoder_blocks: int = 3
+    """ConvNeXt blocks of the encoder."""
+    composer_width: int = 256
+    """Channels inside the composer and the cascade stages."""
+    composer_layers: int = 2
+    """Transformer layers of the composer."""
+    cascade_stages: int = 2
+    """Refinement stages after the agent."""
+    attention_heads: int = 4
+    """Heads of every attention layer."""
+    attention_lookback: int = 32
+    """Frames that an attention layer sees behind each frame; also the length of its blocks."""
+    attention_lookahead: int = 1
+    """Frames that an attention layer sees ahead of each frame."""
+    decoder_width: int = 384
+    """Channels inside the decoder."""
+    decoder_blocks: int = 4
+    """ConvNeXt blocks of the decoder."""
+    refiner_bins: int = 512
+    """Lowest STFT bins whose gains are refined bin by bin."""
+    refiner_width: int = 12
+    """Channels of that refinement."""
+    strike_window: int = 320
+    """Frames behind within which a drum hit can still be the last strike of a voice."""
+    attack_window: int = 384
+    """Frames behind a strike within which the piano's attack is looked for."""
+    novelty_weight: float = 1.0
+    """Factor on the novelty loss that the agent returns; the training loss weighs it again."""

@@ -1,0 +1,131 @@
+"""The composed encoding and the piano's own spectrum to audio, by four parts added up.
+
+(a) a gain for every bin of the present piano frame, (b) a gain for every bin of each voice's
+re-strike stream, (c) an envelope every 64 samples, (d) a generated spectrum for what the recording
+lacks. Gains are computed once, from the channels' mean power, and applied to every channel.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from creative_mix.constants import HOP_LENGTH
+from creative_mix.model.config import ModelConfig
+from creative_mix.model.encoder import log_power
+from creative_mix.model.layers import ConvNeXtBlock, FrameNorm
+from creative_mix.model.rhythm import VOICES
+from creative_mix.model.spectral import BINS, Stft
+
+ENVELOPE_STEPS = 8
+"""Envelope values a frame: one every 64 samples."""
+MAX_GAIN = 3.0
+SOURCES = VOICES + 1
+"""The present piano and one stream a voice."""
+
+
+class GainRefiner(nn.Module):
+    """Sharpens the gains of the lowest bins from the sources' spectra around each bin.
+
+    Shape: logits and log powers, both (B, 4, F, T) -> logits (B, 4, F, T).
+    """
+
+    def __init__(self, bins: int, width: int) -> None:
+        super().__init__()
+        self.bins = bins
+        self.enter = nn.Conv2d(2 * SOURCES, width, (5, 1), padding=(2, 0))
+        self.leave = nn.Conv2d(width, SOURCES, (5, 1), padding=(2, 0))
+
+    def forward(self, logits: Tensor, powers: Tensor) -> Tensor:
+        low = torch.cat([logits[:, :, : self.bins], powers[:, :, : self.bins]], 1)
+        change = self.leave(functional.gelu(self.enter(low)))
+        return logits + functional.pad(change, (0, 0, 0, BINS - self.bins))
+
+
+class Decoder(nn.Module):
+    """Renders a composed encoding through the piano's own sound.
+
+    Shape: see ``forward``.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, dim = config.decoder_width, config.encoding_dim
+        self.encoding_in = nn.Conv1d(dim * (1 + VOICES), width, 1)
+        self.present_in = nn.Conv1d(BINS, width, 1)
+        self.stream_in = nn.Conv1d(BINS, 128, 1)
+        self.streams_in = nn.Conv1d(128 * VOICES, width, 1)
+        self.age_in = nn.Conv1d(VOICES * 8, width, 1)
+        self.in_norm = FrameNorm(width)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(width, 5, lookahead=1) for _ in range(config.decoder_blocks)
+        )
+        self.out_norm = FrameNorm(width)
+        self.gains = nn.Conv1d(width, SOURCES * BINS, 1)
+        self.refiner = GainRefiner(config.refiner_bins, config.refiner_width)
+        self.envelope = nn.Conv1d(width, ENVELOPE_STEPS, 1)
+        self.generated = nn.Conv1d(width, 3 * BINS, 1)
+        with torch.no_grad():
+            self.gains.weight.mul_(0.5)
+            self.gains.bias.zero_()
+            self.gains.bias[:BINS] = -2.0
+            self.envelope.weight.mul_(0.1)
+            self.generated.bias[:BINS] = -7.0
+
+    def forward(
+        self,
+        encoding: Tensor,
+        memory: Tensor,
+        ages: Tensor,
+        present: Tensor,
+        streams: Tensor,
+        stft: Stft,
+    ) -> Tensor:
+        """Audio of every piano channel.
+
+        Shape: encoding (B, 128, T), memory (B, V * 128, T), ages (B, V * 8, T),
+        present (B, C, T, 2, F), streams (B, V, C, T, 2, F) -> (B, C, 512 T).
+        """
+        batch, channels, frames = present.shape[:3]
+        sources = torch.cat([present.unsqueeze(1), streams], 1)  # (B, 4, C, T, 2, F)
+        power = (sources**2).sum(4).mean(2)  # (B, 4, T, F)
+        loudness = log_power(power).transpose(2, 3)  # (B, 4, F, T)
+        heard = self.stream_in(loudness[:, 1:].reshape(batch * VOICES, BINS, frames))
+        heard = functional.gelu(heard).reshape(batch, VOICES * 128, frames)
+        hidden = (
+            self.encoding_in(torch.cat([encoding, memory.to(encoding.dtype)], 1))
+            + self.present_in(loudness[:, 0])
+            + self.streams_in(heard)
+            + self.age_in(ages)
+        )
+        hidden = self.in_norm(hidden)
+        for block in self.blocks:
+            hidden = block(hidden)
+        hidden = self.out_norm(hidden)
+
+        logits = self.gains(hidden).reshape(batch, SOURCES, BINS, frames)
+        logits = self.refiner(logits, loudness).float()
+        gain = (MAX_GAIN * torch.sigmoid(logits)).transpose(2, 3)  # (B, 4, T, F)
+        shaped = (sources * gain[:, :, None, :, None]).sum(1)  # (B, C, T, 2, F)
+        audio = stft.inverse(shaped + self._generate(hidden, present))
+        return audio * self._envelope(hidden).unsqueeze(1)
+
+    def _generate(self, hidden: Tensor, present: Tensor) -> Tensor:
+        """Part (d), panned over the channels as the piano's energy is: (B, C, T, 2, F)."""
+        batch, channels, frames = present.shape[:3]
+        raw = self.generated(hidden).float().reshape(batch, 3, BINS, frames).transpose(2, 3)
+        direction = raw[:, 1:] / torch.sqrt((raw[:, 1:] ** 2).sum(1, keepdim=True) + 1e-4)
+        spectrum = torch.exp(raw[:, :1].clamp(max=5.0)) * direction  # (B, 2, T, F)
+        energy = (present**2).sum(3).mean(3)  # (B, C, T)
+        pan = torch.sqrt((energy + 1e-7) / (energy.mean(1, keepdim=True) + 1e-7))
+        return pan[:, :, :, None, None] * spectrum.permute(0, 2, 1, 3).unsqueeze(1)
+
+    def _envelope(self, hidden: Tensor) -> Tensor:
+        """Part (c), linear between its values: (B, D, T) -> (B, 512 T)."""
+        values = torch.exp(1.5 * torch.tanh(self.envelope(hidden).float()))
+        values = values.transpose(1, 2).flatten(1)  # (B, 8 T)
+        following = torch.cat([values[:, 1:], values[:, -1:]], 1)
+        step = HOP_LENGTH // ENVELOPE_STEPS
+        part = torch.arange(step, device=hidden.device, dtype=torch.float32) / step
+        return (values[:, :, None] + (following - values)[:, :, None] * part).flatten(1)

@@ -1,0 +1,51 @@
+"""Audio to 128-dim encodings, one frame every 512 samples; one encoder serves both sources."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from creative_mix.model.config import ModelConfig
+from creative_mix.model.layers import ConvNeXtBlock, FrameNorm
+from creative_mix.model.spectral import BINS, FineEnergy, Stft
+
+
+def log_power(power: Tensor) -> Tensor:
+    """Power to about -2 .. 2 for audio between -90 dBFS and full scale."""
+    return 0.2 * torch.log(power + 1e-5)
+
+
+class Encoder(nn.Module):
+    """What a frame sounds like and where in it things begin, from the channels' mean power.
+
+    The mean is taken over power, so anti-phase stereo does not vanish.
+
+    Shape: audio (B, C, N) and its spectra (B, C, T, 2, F) -> encoding (B, 128, T).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.encoder_width
+        self.fine_energy = FineEnergy()
+        self.spectrum_in = nn.Conv1d(BINS, width, 1)
+        self.fine_in = nn.Conv1d(self.fine_energy.features, width, 1)
+        self.in_norm = FrameNorm(width)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(width, 7, lookahead=2) for _ in range(config.encoder_blocks)
+        )
+        self.out = nn.Conv1d(width, config.encoding_dim, 1)
+        self.out_norm = FrameNorm(config.encoding_dim)
+
+    def forward(self, audio: Tensor, spectra: Tensor) -> Tensor:
+        batch, channels, samples = audio.shape
+        fine = self.fine_energy(audio.reshape(batch * channels, samples))
+        fine = fine.view(batch, channels, fine.shape[1], fine.shape[2]).mean(1).transpose(1, 2)
+        power = (spectra**2).sum(3).mean(1).transpose(1, 2)
+        hidden = self.spectrum_in(log_power(power)) + self.fine_in(log_power(fine))
+        hidden = self.in_norm(hidden)
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self.out_norm(self.out(hidden))
+
+
+__all__ = ["Encoder", "Stft", "log_power"]

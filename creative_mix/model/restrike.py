@@ -1,0 +1,162 @@
+"""The re-strike streams: each voice's piano, restarted at its last strike from its own last attack.
+
+For every voice two strikes and two attacks are candidates, weighted by how sure the rhythm head is,
+so the streams are a continuous function of its probabilities. Gradients do not pass through here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from creative_mix.constants import HOP_LENGTH
+from creative_mix.model.config import ModelConfig
+from creative_mix.model.rhythm import (
+    ATTACK_RAMP,
+    STRIKE_RAMP,
+    VOICES,
+    Onsets,
+    at_frames,
+    last_candidates,
+    peak_strength,
+    strike_times,
+)
+
+FADE = 128
+"""Samples over which a stream changes over to its new strike."""
+LEAD = 96
+"""Samples before the strike at which that change is half done."""
+STRUCK_WITHIN = 1323
+"""Samples (30 ms) after a strike within which a piano attack still counts as its own."""
+STRUCK_WITHIN_FRAMES = 4
+
+
+class Restrikes(NamedTuple):
+    """What was struck when, and the audio of it."""
+
+    streams: Tensor
+    """(B, V, C, N) the piano restarted, one stream a voice."""
+    strike_index: Tensor
+    """(B, 2, V, T) frames plus one of the newest and second-newest strike of each voice; 0 none."""
+    strike_weight: Tensor
+    """(B, 2, V, T) how much each of the two is the last strike at the middle of the frame."""
+    age: Tensor
+    """(B, V, T) seconds since the last strike; 3 where there is none."""
+    shift: Tensor
+    """(B, V, T) seconds by which the stream reads behind the present; 0 where there is none."""
+
+
+def _last_of_two(newest: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights with which each of two uncertain candidates is the last one."""
+    return newest, (1 - newest) * second
+
+
+def restrike(piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfig) -> Restrikes:
+    """Restart every voice of the piano at its strikes.
+
+    Parameters
+    ----------
+    piano : audio, 44.1 kHz
+    strikes : what the output strikes
+    attacks : the piano's own attacks, voice by voice
+
+    Shape: piano (B, C, N) -> streams (B, V, C, N).
+    """
+    with torch.no_grad(), torch.autocast(piano.device.type, enabled=False):
+        return _restrike(piano.float(), strikes, attacks, config)
+
+
+def _restrike(piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfig) -> Restrikes:
+    batch, channels, samples = piano.shape
+    frames = strikes.probability.shape[2]
+    strength = peak_strength(strikes.probability.float(), STRIKE_RAMP)
+    attack_strength = peak_strength(attacks.probability.float(), ATTACK_RAMP)
+    strike_time = strike_times(strikes.offset.float()).unsqueeze(1).expand(-1, VOICES, -1)
+    attack_time = strike_times(attacks.offset.float()).unsqueeze(1).expand(-1, VOICES, -1)
+
+    # For a strike in each frame: the two attacks that can have made the sound it restarts.
+    recent = last_candidates(attack_strength, config.attack_window, STRUCK_WITHIN_FRAMES)
+    here = torch.arange(1, frames + 1, device=piano.device, dtype=torch.float32)
+    lags, sureness = [], []
+    for index in recent:
+        # Whole frames and the rest apart: in float32 their sum would lose hundredths of a sample.
+        hops = torch.where(index > 0, (here - index) * HOP_LENGTH, torch.zeros_like(index))
+        rest = strike_time - at_frames(attack_time, index)
+        in_time = ((hops + rest + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
+        lags.append((hops, rest))
+        sureness.append(at_frames(attack_strength, index) * in_time)
+    attack_weights = _last_of_two(*sureness)
+
+    # For every sample: which of the voice's two newest strikes is the last one.
+    candidates = last_candidates(strength, config.strike_window, 1)
+    inside = torch.arange(HOP_LENGTH, device=piano.device, dtype=torch.float32)
+    present = []
+    for index in candidates:
+        start = (index - here) * HOP_LENGTH + at_frames(strike_time, index) - LEAD
+        gate = ((inside - start.unsqueeze(3)) / FADE + 0.5).clamp(0.0, 1.0)
+        present.append(gate * at_frames(strength, index).unsqueeze(3))
+    strike_weights = _last_of_two(*present)
+
+    table = _sample_table(piano, frames)
+    position = (here - 1).unsqueeze(1) * HOP_LENGTH + inside  # (T, 512)
+    streams = torch.zeros(
+        batch, VOICES, frames, HOP_LENGTH, channels, device=piano.device, dtype=torch.float32
+    )
+    shift = torch.zeros_like(strength)
+    for index, weight in zip(candidates, strike_weights, strict=True):
+        for (hops, rest), attack_weight in zip(lags, attack_weights, strict=True):
+            hops_there, rest_there = at_frames(hops, index), at_frames(rest, index)
+            weight_there = at_frames(attack_weight, index)
+            behind = torch.floor(rest_there)
+            part = (rest_there - behind).unsqueeze(3).unsqueeze(4)
+            taps = _read(table, position - (hops_there + behind).unsqueeze(3))
+            sound = taps[..., 0, :] + part * (taps[..., 1, :] - taps[..., 0, :])
+            streams = streams + sound * (weight * weight_there.unsqueeze(3)).unsqueeze(4)
+            shift = shift + (hops_there + rest_there) * weight_there * weight[..., HOP_LENGTH // 2]
+    streams = streams.permute(0, 1, 4, 2, 3).reshape(batch, VOICES, channels, -1)[..., :samples]
+
+    middle = torch.stack([weight[..., HOP_LENGTH // 2] for weight in strike_weights], 1)
+    index = torch.stack(list(candidates), 1)
+    ages = torch.stack(
+        [(here - i) * HOP_LENGTH + HOP_LENGTH / 2 - at_frames(strike_time, i) for i in candidates],
+        1,
+    )
+    none = 1 - middle.sum(1)
+    age = (ages / 44100.0 * middle).sum(1) + 3.0 * none
+    return Restrikes(streams, index, middle, age, shift / 44100.0)
+
+
+def _sample_table(piano: Tensor, frames: int) -> Tensor:
+    """Rows of a sample and the one before it, (B, 2 + 512 T, 2, C); the first row is silence."""
+    batch, channels, samples = piano.shape
+    sound = functional.pad(piano, (2, frames * HOP_LENGTH - samples)).transpose(1, 2)
+    pairs = torch.stack([sound[:, 1:], sound[:, :-1]], 2)
+    return pairs * (torch.arange(pairs.shape[1], device=piano.device) > 0)[:, None, None]
+
+
+def _read(table: Tensor, position: Tensor) -> Tensor:
+    """Table rows at sample positions (B, V, T, 512) -> (B, V, T, 512, 2, C); silence outside."""
+    batch, rows = table.shape[:2]
+    row = position + 1
+    row = torch.where(row < rows, row, torch.zeros_like(row)).clamp(min=0).long()
+    first = torch.arange(batch, device=table.device).view(batch, 1, 1, 1) * rows
+    return functional.embedding(row + first, table.reshape(batch * rows, -1)).unflatten(
+        4, (2, table.shape[3])
+    )
+
+
+def remember(encoding: Tensor, restrikes: Restrikes) -> Tensor:
+    """The composed encoding as it was at each voice's last strike.
+
+    Shape: (B, D, T) -> (B, V * D, T).
+    """
+    batch, dim, frames = encoding.shape
+    rows = functional.pad(encoding, (1, 0)).transpose(1, 2).reshape(batch * (frames + 1), dim)
+    first = torch.arange(batch, device=encoding.device).view(batch, 1, 1, 1) * (frames + 1)
+    found = functional.embedding(restrikes.strike_index.long() + first, rows)
+    weight = restrikes.strike_weight.unsqueeze(4).to(found.dtype)
+    total = (found * weight).sum(1)  # (B, V, T, D)
+    return total.permute(0, 1, 3, 2).reshape(batch, VOICES * dim, frames)

@@ -1,0 +1,122 @@
+"""When each voice is struck: the rhythm head, its strikes, and the last ones before t.
+
+Everything downstream of a probability moves continuously with it (a ramp instead of a threshold),
+so that a value near the threshold cannot flip a slice of audio between one runtime and another.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from creative_mix.constants import HOP_LENGTH, VOICE_NAMES
+from creative_mix.model.layers import ContextConv1d
+
+VOICES = len(VOICE_NAMES)
+STRIKE_RAMP = (0.15, 0.45)
+"""Probabilities at which a strike begins to count and counts in full."""
+ATTACK_RAMP = (0.2, 0.5)
+"""The same for the piano's own attacks."""
+
+PEAK_MARGIN = 0.05
+"""How far below a neighbour a frame must be to be no peak at all."""
+
+
+class Onsets(NamedTuple):
+    """Onsets of a source for each voice."""
+
+    probability: Tensor
+    """(B, V, T) in 0 .. 1."""
+    offset: Tensor
+    """(B, T) where the onset lies, in frames from the middle of the frame, about -1 .. 1."""
+
+
+class RhythmHead(nn.Module):
+    """Onset probability of every voice and the time inside the frame, from rhythm components.
+
+    Shape: (B, 64, T) -> logits (B, V, T), offset (B, T).
+    """
+
+    def __init__(self, component_dim: int, width: int = 128) -> None:
+        super().__init__()
+        self.enter = ContextConv1d(component_dim, width, 3, lookahead=1)
+        self.leave = nn.Conv1d(width, VOICES + 1, 1)
+        nn.init.constant_(self.leave.bias[:VOICES], -2.0)
+
+    def forward(self, rhythm: Tensor) -> tuple[Tensor, Tensor]:
+        out = self.leave(functional.gelu(self.enter(rhythm))).float()
+        return out[:, :VOICES], 1.5 * torch.tanh(out[:, VOICES])
+
+
+def mix_onsets(drums: Onsets, piano: Onsets, rhythm_share: Tensor) -> Onsets:
+    """Onsets weighted by the selector: share (B, T) of the drums' rhythm, the rest the piano's."""
+    share = rhythm_share.unsqueeze(1)
+    drum_part, piano_part = share * drums.probability, (1 - share) * piano.probability
+    probability = drum_part + piano_part
+    drum_weight, piano_weight = drum_part.amax(1), piano_part.amax(1)
+    offset = (drum_weight * drums.offset + piano_weight * piano.offset) / (
+        drum_weight + piano_weight + 1e-6
+    )
+    return Onsets(probability, offset)
+
+
+def ramp(probability: Tensor, limits: tuple[float, float]) -> Tensor:
+    """0 below the lower limit, 1 above the upper, linear between."""
+    low, high = limits
+    return ((probability - low) / (high - low)).clamp(0.0, 1.0)
+
+
+def peak_strength(probability: Tensor, limits: tuple[float, float]) -> Tensor:
+    """Ramped probability at the highest of neighbouring frames, fading to 0 just below them.
+
+    Two frames on either side of an onset that are almost equally high both stay: they tell the
+    same time, so it does not matter which counts.
+
+    Shape: (B, V, T) -> (B, V, T).
+    """
+    before = functional.pad(probability[:, :, :-1], (1, 0))
+    after = functional.pad(probability[:, :, 1:], (0, 1))
+    margin = probability - torch.maximum(before, after)
+    return ramp(probability, limits) * (1 + margin / PEAK_MARGIN).clamp(0.0, 1.0)
+
+
+class Recent(NamedTuple):
+    """The last candidates before each frame, newest first, as frame indices plus one; 0 is none."""
+
+    newest: Tensor
+    """(B, V, T)"""
+    second: Tensor
+    """(B, V, T)"""
+
+
+def last_candidates(strength: Tensor, window: int, ahead: int) -> Recent:
+    """The last two frames with any strength in the window that ends ``ahead`` frames after t.
+
+    A running maximum over index x flag. Indices stay exact in float32 (below 2^24) and count from
+    the start of what is rendered.
+
+    Shape: (B, V, T) -> two of (B, V, T).
+    """
+    frames = strength.shape[2]
+    index = torch.arange(1, frames + 1, device=strength.device, dtype=torch.float32)
+    marked = torch.where(strength > 0, index, torch.zeros_like(index))
+    before = functional.max_pool1d(functional.pad(marked, (window, 0))[:, :, :-1], window, 1)
+    newest = torch.maximum(marked, before)
+    newest = torch.cat([newest[:, :, ahead:], newest[:, :, -1:].expand(-1, -1, ahead)], 2)
+    newest = newest[:, :, :frames]
+    second = at_frames(before, newest)
+    return Recent(newest, second)
+
+
+def at_frames(values: Tensor, index: Tensor) -> Tensor:
+    """Values (..., T) at frame indices plus one (..., T'); zero where the index is 0 (none)."""
+    padded = functional.pad(values, (1, 0))
+    return torch.gather(padded, -1, index.long())
+
+
+def strike_times(offset: Tensor) -> Tensor:
+    """Sample positions of onsets relative to the frame that flags them: (B, T) -> (B, T)."""
+    return (offset + 0.5) * HOP_LENGTH

@@ -1,0 +1,163 @@
+"""The whole model: two recordings in, rhythmic piano out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from creative_mix.model.agent import CascadeStage, CompositionalCreativeAgent
+from creative_mix.model.config import ModelConfig
+from creative_mix.model.decoder import Decoder
+from creative_mix.model.encoder import Encoder
+from creative_mix.model.restrike import Restrikes, remember, restrike
+from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets
+from creative_mix.model.spectral import BINS, Stft
+
+
+class Analysis(NamedTuple):
+    """Both sources after the encoder and the extractors."""
+
+    drum_spectra: Tensor
+    piano_spectra: Tensor
+    drum_encoding: Tensor
+    piano_encoding: Tensor
+    components: Tensor
+
+
+class Result(NamedTuple):
+    """A composition and what led to it."""
+
+    mix: Tensor
+    """(B, C, N) audio."""
+    weights: Tensor
+    """(B, 6, T) selection weights."""
+    strikes: Tensor
+    """(B, T) probability that any voice is struck."""
+    analysis: Analysis
+    encoding: Tensor
+    """(B, 128, T) the composed encoding after the cascade."""
+    agent_output: Tensor
+    """(B, 128, T) the composed encoding before the cascade."""
+    drum_logits: Tensor
+    """(B, V, T) the rhythm head on the drums."""
+    drum_offset: Tensor
+    piano_logits: Tensor
+    """(B, V, T) the rhythm head on the piano."""
+    piano_offset: Tensor
+    permit_logits: Tensor
+    """(B, V, T) the cascade's word on each strike."""
+    onsets: Onsets
+    """What is struck in the end."""
+
+
+class CreativeMix(nn.Module):
+    """Encoder, agent, cascade, rhythm heads and decoder.
+
+    Shape: drums (B, C_d, N), piano (B, C, N), bias (B, 6) -> ``Result``.
+    """
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or ModelConfig()
+        self.stft = Stft()
+        self.encoder = Encoder(config)
+        self.agent = CompositionalCreativeAgent(config.encoding_dim, config)
+        self.cascade = nn.ModuleList(CascadeStage(config) for _ in range(config.cascade_stages))
+        self.drum_rhythm = RhythmHead(config.component_dim)
+        self.piano_rhythm = RhythmHead(config.component_dim)
+        self.permit = nn.Conv1d(config.encoding_dim, VOICES, 1)
+        nn.init.constant_(self.permit.bias, -4.0)
+        self.drum_tone = nn.Parameter(torch.zeros(BINS))
+        self.decoder = Decoder(config)
+
+    def analyse(self, drums: Tensor, piano: Tensor) -> Analysis:
+        """Encodings and components of both sources."""
+        drum_spectra, piano_spectra = self.stft(drums), self.stft(piano)
+        drum_encoding = self.encoder(drums, drum_spectra)
+        piano_encoding = self.encoder(piano, piano_spectra)
+        components = self.agent.extract(drum_encoding, piano_encoding)
+        return Analysis(drum_spectra, piano_spectra, drum_encoding, piano_encoding, components)
+
+    def refine(self, analysis: Analysis, made: Tensor) -> Tensor:
+        """The cascade over the agent's output: (B, 128, T) -> (B, 128, T)."""
+        for stage in self.cascade:
+            made = stage(analysis.drum_encoding, analysis.piano_encoding, made)
+        return made
+
+    def forward(
+        self,
+        drums: Tensor,
+        piano: Tensor,
+        bias: Tensor | None = None,
+        known: tuple[Onsets, Onsets] | None = None,
+    ) -> Result:
+        """Compose; ``known`` strikes and attacks stand in for the rhythm head's in training."""
+        analysis = self.analyse(drums, piano)
+        weights = self.agent.select(analysis.components, bias)
+        composition = self.agent.compose(analysis.components, weights)
+        encoding = self.refine(analysis, composition.output)
+        return self.decode(drums, piano, analysis, weights, composition.output, encoding, known)
+
+    def decode(
+        self,
+        drums: Tensor,
+        piano: Tensor,
+        analysis: Analysis,
+        weights: Tensor,
+        agent_output: Tensor,
+        encoding: Tensor,
+        known: tuple[Onsets, Onsets] | None = None,
+    ) -> Result:
+        """Strike, remember, decode."""
+        drum_logits, drum_offset = self.drum_rhythm(analysis.components[:, 0])
+        piano_logits, piano_offset = self.piano_rhythm(analysis.components[:, 3])
+        permit_logits = self.permit(encoding).float()
+        attacks = Onsets(torch.sigmoid(piano_logits), piano_offset)
+        mixed = mix_onsets(
+            Onsets(torch.sigmoid(drum_logits), drum_offset),
+            attacks,
+            weights[:, 0] / (weights[:, 0] + weights[:, 3]),
+        )
+        onsets = Onsets(mixed.probability * torch.sigmoid(permit_logits), mixed.offset)
+        used_strikes, used_attacks = known or (onsets, attacks)
+        restrikes = restrike(piano, used_strikes, used_attacks, self.config)
+        memory = remember(encoding, restrikes)
+        audio = self.decoder(
+            encoding,
+            memory,
+            describe_ages(restrikes),
+            analysis.piano_spectra,
+            self.stft(restrikes.streams),
+            self.stft,
+        )
+        audio = audio + self._drum_timbre(analysis.drum_spectra, weights)
+        return Result(
+            mix=audio[..., : piano.shape[2]],
+            weights=weights,
+            strikes=onsets.probability.amax(1),
+            analysis=analysis,
+            encoding=encoding,
+            agent_output=agent_output,
+            drum_logits=drum_logits,
+            drum_offset=drum_offset,
+            piano_logits=piano_logits,
+            piano_offset=piano_offset,
+            permit_logits=permit_logits,
+            onsets=onsets,
+        )
+
+    def _drum_timbre(self, drum_spectra: Tensor, weights: Tensor) -> Tensor:
+        """The drums' own sound, as far as the selector asks for input_timbre: (B, 1, 512 T)."""
+        share = weights[:, 2] / (weights[:, 2] + weights[:, 5])
+        gain = torch.exp(self.drum_tone) * (share**2).unsqueeze(2)  # (B, T, F)
+        return self.stft.inverse(drum_spectra.mean(1) * gain.unsqueeze(2)).unsqueeze(1)
+
+
+def describe_ages(restrikes: Restrikes) -> Tensor:
+    """Age of each voice's strike and reach of its stream on several scales: (B, V * 8, T)."""
+    scales = (0.03, 0.1, 0.3, 1.0)
+    features = [torch.exp(-restrikes.age.clamp(min=0.0) / s) for s in scales]
+    features += [torch.exp(-restrikes.shift.abs() / s) for s in scales]
+    return torch.cat(features, 1)
