@@ -1,0 +1,227 @@
+"""What is played in a pair, before any sound: instruments, groove, performance, truth."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from creative_mix.constants import COMPONENT_NAMES
+from creative_mix.errors import TrainingDataError
+from creative_mix.training import midi
+from creative_mix.training.generators import generate_groove, generate_performance
+from creative_mix.training.instruments import Kit, Piano
+from creative_mix.training.material import Material
+from creative_mix.training.notes import Hit, Note, cut_hits, cut_notes, sort_notes
+from creative_mix.training.samples import Audio
+from creative_mix.training.truth import add_own_onsets, answer_hits
+
+Rng = np.random.Generator
+
+BIAS_RANGE = (0.5, 3.0)
+GENERATED_GROOVES = 0.4  # share, where there are files too
+GENERATED_PERFORMANCES = 0.55
+TRIES = 6  # excerpts looked at until one has enough in it
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What is played in a pair, and on what.
+
+    Args:
+        piano: plays the performance and the truth.
+        kit: plays the groove.
+        hits: the groove.
+        notes: the performance.
+        truth: what the piano plays when the groove drives it.
+        bias: float32 (6,), the selector bias that goes with this truth.
+        meta: the names of it all.
+    """
+
+    piano: Piano
+    kit: Kit
+    hits: tuple[Hit, ...]
+    notes: tuple[Note, ...]
+    truth: tuple[Note, ...]
+    bias: Audio
+    meta: dict[str, str]
+
+    def bias_to(self, component: str) -> float:
+        """The bias to a component, by its name."""
+        return float(self.bias[COMPONENT_NAMES.index(component)])
+
+
+@dataclass(frozen=True)
+class Groove:
+    """Hits of an excerpt, their tempo or None, and when the first bar line comes, in seconds."""
+
+    name: str
+    hits: tuple[Hit, ...]
+    bpm: float | None
+    first_bar_s: float
+
+
+def stage_rng(seed: int, stage: str, split: str) -> Rng:
+    """A random generator for each stage of a pair, so that one's draws move no other's.
+
+    Raises:
+        TrainingDataError: the seed is negative.
+    """
+    if seed < 0:
+        raise TrainingDataError(f"seed {seed}: must be 0 or more")
+    return np.random.default_rng([seed, zlib.crc32(stage.encode()), zlib.crc32(split.encode())])
+
+
+def compose(
+    material: Material, seed: int, split: str, duration_s: float, bias_share: float
+) -> Composition:
+    """What is played in the pair of a seed.
+
+    Args:
+        material: of the split already.
+        seed: 0 or more.
+        split: the split's name, which makes its pairs differ from another's of the same seed.
+        duration_s: how long, seconds.
+        bias_share: share of pairs with a bias, half of them to target_rhythm, half to input_timbre.
+    """
+    rng = stage_rng(seed, "score", split)
+    piano = material.pianos[_draw_index(rng, [p.share for p in material.pianos])]
+    kit = material.kits[_draw_index(rng, [k.share for k in material.kits])]
+    groove = draw_groove(stage_rng(seed, "groove", split), material, duration_s)
+    name, notes = draw_performance(
+        stage_rng(seed, "performance", split), material, duration_s, groove
+    )
+    hits, notes = _draw_silences(rng, duration_s, groove.hits, notes)
+    truth = answer_hits(notes, hits)
+    bias = np.zeros(len(COMPONENT_NAMES), np.float32)
+    drawn, size = rng.random(), float(rng.uniform(*BIAS_RANGE))
+    if drawn < bias_share / 2.0:
+        bias[COMPONENT_NAMES.index("target_rhythm")] = size
+        truth = add_own_onsets(truth, notes, min(1.0, size / BIAS_RANGE[1]))
+    elif drawn < bias_share:
+        bias[COMPONENT_NAMES.index("input_timbre")] = size
+    meta = {"piano": piano.name, "kit": kit.name, "groove": groove.name, "performance": name}
+    return Composition(piano, kit, hits, notes, truth, bias, meta)
+
+
+def draw_groove(rng: Rng, material: Material, duration_s: float) -> Groove:
+    """An excerpt of a played groove, at a tempo near its own, or a generated one.
+
+    Raises:
+        TrainingDataError: a file has no hits.
+    """
+    files = material.grooves
+    if not files or rng.random() < GENERATED_GROOVES:
+        style, bpm, hits = generate_groove(rng, duration_s + 8.0)
+        bar_s = 240.0 / bpm
+        start = bar_s * int(rng.integers(2)) if rng.random() < 0.7 else rng.uniform(0.0, bar_s)
+        if start > 8.0:
+            start = 0.0
+        cut = cut_hits(hits, start, duration_s)
+        return Groove(f"generated {style}", cut, bpm, (-start) % bar_s)
+    file = files[int(rng.integers(len(files)))]
+    speed = float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
+    played = [replace(h, time_s=h.time_s / speed) for h in _hits_of(file.path)]
+    if not played:
+        raise TrainingDataError(f"{file.path}: no drum hits in it")
+    bpm = file.bpm * speed
+    bar_s = 240.0 / bpm if bpm > 0.0 else played[-1].time_s + 0.5
+    length_s = bar_s * max(1.0, np.ceil(played[-1].time_s / bar_s - 0.1))
+    rounds = max(1, int(np.ceil((duration_s + bar_s) / length_s)))
+    looped = [replace(h, time_s=h.time_s + i * length_s) for i in range(rounds) for h in played]
+    last = max(0.0, looped[-1].time_s - duration_s)
+    best: tuple[Hit, ...] = ()
+    first_bar_s = 0.0
+    for _ in range(TRIES):
+        start = float(rng.uniform(0.0, last))
+        if bpm > 0.0 and rng.random() < 0.7:
+            start = bar_s * np.floor(start / bar_s)
+        start = max(0.0, start - 0.02)
+        cut = cut_hits(looped, start, duration_s)
+        if len(cut) > len(best):
+            best, first_bar_s = cut, (-start) % bar_s
+        if len(best) >= 1.2 * duration_s:
+            break
+    return Groove(file.name, best, bpm or None, first_bar_s)
+
+
+def draw_performance(
+    rng: Rng, material: Material, duration_s: float, groove: Groove
+) -> tuple[str, tuple[Note, ...]]:
+    """Name and notes of an excerpt of a performance, or of a generated one.
+
+    A played one comes at another tempo and in another key; a generated one is mostly in the
+    groove's tempo and on its bars.
+
+    Raises:
+        TrainingDataError: a file has no notes.
+    """
+    files = material.performances
+    if not files or rng.random() < GENERATED_PERFORMANCES:
+        bpm, offset = groove.bpm, groove.first_bar_s
+        if bpm is None or rng.random() < 0.4:
+            bpm, offset = None, -float(rng.uniform(0.0, 1.0))
+        elif offset > 0.05:
+            offset -= 240.0 / bpm
+        style, notes = generate_performance(rng, duration_s, bpm, offset)
+        on_time = [replace(n, start_s=0.0) if -0.06 < n.start_s < 0.0 else n for n in notes]
+        return f"generated {style}", cut_notes(on_time, 0.0, duration_s)
+    path = files[int(rng.integers(len(files)))]
+    speed = float(np.exp(rng.uniform(np.log(0.7), np.log(1.3))))
+    shift = int(rng.integers(-4, 5))
+    played = [
+        Note(n.start_s / speed, n.end_s / speed, n.pitch + shift, n.velocity)
+        for n in _notes_of(path)
+        if 21 <= n.pitch + shift <= 108
+    ]
+    if not played:
+        raise TrainingDataError(f"{path}: no piano notes in it")
+    starts = np.asarray([n.start_s for n in played])
+    last = max(0.0, float(starts[-1]) - duration_s)
+    best: tuple[Note, ...] = ()
+    for _ in range(TRIES):
+        begin = float(starts[np.searchsorted(starts, rng.uniform(0.0, last))])
+        cut = cut_notes(played, begin - float(rng.uniform(0.0, 0.3)), duration_s)
+        if len(cut) > len(best):
+            best = cut
+        if len(best) >= duration_s:
+            break
+    return path.stem, best
+
+
+def _draw_silences(
+    rng: Rng, duration_s: float, hits: tuple[Hit, ...], notes: tuple[Note, ...]
+) -> tuple[tuple[Hit, ...], tuple[Note, ...]]:
+    """Hits and notes of which, sometimes, one begins late or ends early."""
+    late_s = rng.uniform(0.02, 0.25) * duration_s
+    stop_s = rng.uniform(0.75, 0.95) * duration_s
+    which = rng.random()
+    if which < 0.06:
+        hits = tuple(h for h in hits if h.time_s >= late_s)
+    elif which < 0.12:
+        hits = tuple(h for h in hits if h.time_s < stop_s)
+    elif which < 0.18:
+        notes = tuple(n for n in notes if n.start_s >= late_s)
+    elif which < 0.24:
+        early = (n for n in notes if n.start_s < stop_s)
+        notes = sort_notes(replace(n, end_s=min(n.end_s, stop_s)) for n in early)
+    return hits, notes
+
+
+def _draw_index(rng: Rng, shares: list[float]) -> int:
+    """An index, drawn by shares."""
+    edges = np.cumsum(shares)
+    return int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))
+
+
+@lru_cache(maxsize=4096)
+def _hits_of(path: Path) -> tuple[Hit, ...]:
+    return midi.read_hits(path)
+
+
+@lru_cache(maxsize=512)
+def _notes_of(path: Path) -> tuple[Note, ...]:
+    return midi.read_notes(path)

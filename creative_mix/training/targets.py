@@ -1,0 +1,136 @@
+"""What the notes of a pair say about every frame: the supervision behind the named components."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE, VOICE_NAMES
+from creative_mix.training.notes import HIT_CLASSES, Hit, Note, hit_class
+from creative_mix.training.truth import MERGE_S, held_notes, merge_hits
+
+VOICES = len(VOICE_NAMES)
+LOWEST_PITCH, PITCHES = 21, 88
+NEAR_FRAMES, UNSURE_FRAMES = 0.75, 1.25
+_STRUCK = {"low": (1, 0, 0), "inner": (0, 1, 0), "top": (0, 0, 1), "all": (1, 1, 1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class OnsetTargets:
+    """Onsets of one source as the rhythm head should see them.
+
+    Shape: every array (..., T).
+    """
+
+    label: NDArray[np.uint8]
+    """(V, T) 1 in the one or two frames nearest to an onset of the voice."""
+    counted: NDArray[np.uint8]
+    """(V, T) 0 where a frame is neither near nor far enough to count."""
+    exact: NDArray[np.uint8]
+    """(V, T) 1 in the frame that holds the onset."""
+    offset: NDArray[np.float32]
+    """(T,) frames from the frame's middle to the nearest onset, where ``timed``."""
+    timed: NDArray[np.uint8]
+    """(T,) 1 where an onset is near enough to be timed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameTargets:
+    """Supervision of one pair, frame by frame."""
+
+    drums: OnsetTargets
+    piano: OnsetTargets
+    pitches: NDArray[np.uint8]
+    """(88, T) 1 where the key sounds."""
+
+
+def drum_onsets(hits: tuple[Hit, ...]) -> list[tuple[float, tuple[int, ...]]]:
+    """Time of every strike and the voices that its hits strike."""
+    return [
+        (
+            strike.time_s,
+            tuple(np.max([_STRUCK[HIT_CLASSES[hit_class(hit.gm_note)]] for hit in strike.hits], 0)),
+        )
+        for strike in merge_hits(hits)
+    ]
+
+
+def piano_onsets(notes: tuple[Note, ...]) -> list[tuple[float, tuple[int, ...]]]:
+    """Time of every attack of the piano and the voices that its notes are, among those held.
+
+    >>> piano_onsets((Note(0.0, 2.0, 48, 80), Note(1.0, 2.0, 60, 80)))
+    [(0.0, (1, 1, 1)), (1.0, (0, 1, 1))]
+    """
+    onsets: list[tuple[float, tuple[int, ...]]] = []
+    group: list[Note] = []
+    for note in (*sorted(notes, key=lambda n: n.start_s), None):
+        if group and (note is None or note.start_s - group[0].start_s > MERGE_S):
+            onsets.append((group[0].start_s, _voices_of(group, notes)))
+            group = []
+        if note is not None:
+            group.append(note)
+    return onsets
+
+
+def _voices_of(group: list[Note], notes: tuple[Note, ...]) -> tuple[int, ...]:
+    pitches = [n.pitch for n in held_notes(notes, group[0].start_s)]
+    struck = {n.pitch for n in group}
+    if not pitches:
+        return (0, 0, 0)
+    inner = pitches[1:-1] if len(pitches) > 2 else pitches[-1:]
+    return (
+        int(pitches[0] in struck),
+        int(any(p in struck for p in inner)),
+        int(pitches[-1] in struck),
+    )
+
+
+def onset_targets(onsets: list[tuple[float, tuple[int, ...]]], frames: int) -> OnsetTargets:
+    """Frame targets of timed, voiced onsets."""
+    label = np.zeros((VOICES, frames), np.uint8)
+    counted = np.ones((VOICES, frames), np.uint8)
+    exact = np.zeros((VOICES, frames), np.uint8)
+    offset = np.full(frames, 9.0, np.float32)
+    for time_s, voices in onsets:
+        struck = np.flatnonzero(voices)
+        position = time_s * SAMPLE_RATE / HOP_LENGTH - 0.5
+        frame = int(np.floor(position + 0.5))
+        if not 0 <= frame < frames:
+            continue
+        exact[struck, frame] = 1
+        for near in range(max(0, frame - 1), min(frames, frame + 2)):
+            away = position - near
+            if abs(away) <= NEAR_FRAMES:
+                label[struck, near] = 1
+            elif abs(away) < UNSURE_FRAMES:
+                counted[struck, near] = 0
+            if abs(away) < abs(offset[near]):
+                offset[near] = away
+    timed = (np.abs(offset) < UNSURE_FRAMES).astype(np.uint8)
+    counted |= label
+    return OnsetTargets(label, counted, exact, np.where(timed, offset, 0).astype("f4"), timed)
+
+
+def pitch_targets(notes: tuple[Note, ...], frames: int) -> NDArray[np.uint8]:
+    """Keys that sound in each frame."""
+    sounding = np.zeros((PITCHES, frames), np.uint8)
+    for note in notes:
+        key = note.pitch - LOWEST_PITCH
+        if 0 <= key < PITCHES:
+            first = int(note.start_s * SAMPLE_RATE / HOP_LENGTH)
+            last = int(note.end_s * SAMPLE_RATE / HOP_LENGTH)
+            sounding[key, max(0, first) : max(0, last)] = 1
+    return sounding
+
+
+def frame_targets(
+    hits: tuple[Hit, ...], piano_notes: tuple[Note, ...], frames: int
+) -> FrameTargets:
+    """All targets of a pair of ``frames`` frames."""
+    return FrameTargets(
+        onset_targets(drum_onsets(hits), frames),
+        onset_targets(piano_onsets(piano_notes), frames),
+        pitch_targets(piano_notes, frames),
+    )

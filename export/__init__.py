@@ -1,0 +1,1 @@
+"""From torch to one ONNX file that needs no Python, and the proof that both agree."""

@@ -1,0 +1,36 @@
+"""The receptive field, counted from the sizes of the layers; a test measures it by perturbation."""
+
+from __future__ import annotations
+
+from creative_mix.model.config import ModelConfig
+from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES
+
+LEAST_SAMPLES = 2048
+"""Shortest input of the graph."""
+_SPECTRUM = (2, 2)  # a window of 2048 around a hop of 512, for analysis as for synthesis
+_RHYTHM_HEAD = (1, 1)
+_PEAK = (1, 1)
+
+
+def _sum(*parts: tuple[int, int]) -> tuple[int, int]:
+    return sum(p[0] for p in parts), sum(p[1] for p in parts)
+
+
+def receptive_field(config: ModelConfig) -> tuple[int, int]:
+    """Frames behind and ahead that a frame of the output depends on.
+
+    The longest way leads from the piano through encoder, agent and cascade to the strikes, and from
+    those back over the strike and the attack windows.
+    """
+    encoder = _sum(_SPECTRUM, (4 * config.encoder_blocks, 2 * config.encoder_blocks))
+    timbre = ((15 - 1 - 15 // 4) + (21 - 1 - 21 // 4), 15 // 4 + 21 // 4)
+    layers = config.composer_layers + config.cascade_stages
+    attention = (layers * config.attention_lookback, layers * config.attention_lookahead)
+    encoding = _sum(encoder, timbre, attention)
+    struck = _sum(encoding, _PEAK, (config.strike_window, 1))
+    rhythm = _sum(encoder, (3, 1), _RHYTHM_HEAD, _PEAK)
+    attack = _sum(rhythm, (config.strike_window + config.attack_window, STRUCK_WITHIN_FRAMES + 1))
+    read = (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2)
+    decoder = _sum(_SPECTRUM, (3 * config.decoder_blocks + 1, config.decoder_blocks + 1), _SPECTRUM)
+    ways = (struck, attack, read)
+    return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder)

@@ -1,0 +1,137 @@
+"""Writes the model as one self-contained ONNX file with float16 weights under their torch names."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+import warnings
+from importlib import metadata as distribution
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
+from creative_mix.export.field import LEAST_SAMPLES, receptive_field
+from creative_mix.model.system import CreativeMix
+
+OPSET = 17
+INPUTS = ("drums", "piano", "bias")
+OUTPUTS = ("mix", "weights", "strikes")
+DYNAMIC = {
+    "drums": {0: "batch", 1: "drum_channels", 2: "samples"},
+    "piano": {0: "batch", 1: "piano_channels", 2: "samples"},
+    "bias": {0: "batch"},
+    "mix": {0: "batch", 1: "piano_channels", 2: "samples"},
+    "weights": {0: "batch", 2: "frames"},
+    "strikes": {0: "batch", 1: "frames"},
+}
+
+
+class Graph(nn.Module):
+    """The model with the signature of the ONNX file."""
+
+    def __init__(self, model: CreativeMix) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, drums: Tensor, piano: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
+        result = self.model(drums, piano, bias)
+        return result.mix, result.weights, result.strikes
+
+
+def export_onnx(model: CreativeMix, path: str | Path, *, version: str | None = None) -> None:
+    """Write ``path``, a checked ONNX file with dynamic batch, channels and length.
+
+    Parameters
+    ----------
+    model : the torch model
+    path : where to write; an existing file is replaced once the new one is whole
+    version : of the weights; the package's own by default
+    """
+    path = Path(path)
+    graph = Graph(model).eval()
+    samples = 40 * HOP_LENGTH + 100
+    example = (
+        torch.randn(1, 2, samples) * 0.1,
+        torch.randn(1, 2, samples) * 0.1,
+        torch.zeros(1, 6),
+    )
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        raw = Path(folder) / "raw.onnx"
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                graph,
+                example,
+                str(raw),
+                input_names=list(INPUTS),
+                output_names=list(OUTPUTS),
+                dynamic_axes=DYNAMIC,
+                opset_version=OPSET,
+                do_constant_folding=False,
+                dynamo=False,
+            )
+        proto = onnx.load(str(raw))
+        parameters = {f"model.{name}": value for name, value in model.named_parameters()}
+        restore_duplicates(proto, parameters)
+        halve_weights(proto, set(parameters))
+        describe(proto, model, version or distribution.version("creative-mix"))
+        onnx.checker.check_model(proto, full_check=True)
+        whole = Path(folder) / path.name
+        onnx.save(proto, str(whole))
+        whole.replace(path)
+
+
+def restore_duplicates(proto: onnx.ModelProto, parameters: dict[str, Tensor]) -> None:
+    """Give back the parameters that torch replaced by another of the same values."""
+    present = {tensor.name for tensor in proto.graph.initializer}
+    for node in [n for n in proto.graph.node if n.op_type == "Identity"]:
+        if node.output[0] in parameters:
+            proto.graph.node.remove(node)
+    for name in parameters.keys() - present:
+        value = parameters[name].detach().cpu().numpy()
+        proto.graph.initializer.append(numpy_helper.from_array(value, name))
+
+
+def halve_weights(proto: onnx.ModelProto, names: set[str]) -> None:
+    """Store parameters as float16 under their own names, cast to float32 where they are used."""
+    casts = []
+    for tensor in proto.graph.initializer:
+        if tensor.name not in names or tensor.data_type != TensorProto.FLOAT:
+            continue
+        value = numpy_helper.to_array(tensor).astype(np.float16)
+        full = f"{tensor.name}.float32"
+        for node in proto.graph.node:
+            for place, name in enumerate(node.input):
+                if name == tensor.name:
+                    node.input[place] = full
+        tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+        casts.append(helper.make_node("Cast", [tensor.name], [full], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        proto.graph.node.insert(0, cast)
+
+
+def describe(proto: onnx.ModelProto, model: CreativeMix, version: str) -> None:
+    """Metadata that any runtime can read."""
+    lookback, lookahead = receptive_field(model.config)
+    entries = {
+        "sample_rate": SAMPLE_RATE,
+        "hop_length": HOP_LENGTH,
+        "lookback_frames": lookback,
+        "lookahead_frames": lookahead,
+        "least_samples": LEAST_SAMPLES,
+        "component_names": ",".join(COMPONENT_NAMES),
+        "version": version,
+        "licence": "MIT",
+        "format_version": 1,
+        "model_config": json.dumps(dataclasses.asdict(model.config)),
+    }
+    for key, value in entries.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, str(value)
+    proto.producer_name = "creative-mix"
