@@ -68,7 +68,7 @@ def load_model(path: str | Path) -> CreativeMix:
     path = Path(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file")
-    if path.suffix == ".onnx":
+    if path.suffix != ".safetensors":
         tensors, config = weights_of_onnx(path)
     else:
         tensors, metadata = load_tensors(path)

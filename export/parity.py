@@ -1,0 +1,85 @@
+"""The proof that an ONNX file and the torch model loaded from it agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from creative_mix.constants import COMPONENT_NAMES, SAMPLE_RATE
+from creative_mix.errors import ModelFileError
+from creative_mix.export.field import LEAST_SAMPLES
+from creative_mix.model.checkpoint import load_model
+
+TOLERANCE = 1e-4
+"""Largest difference of any sample, of full scale."""
+LENGTHS = (LEAST_SAMPLES, 30_001, 3 * SAMPLE_RATE + 17, 8 * SAMPLE_RATE)
+"""Samples; none is the export's own."""
+
+
+def percussive(samples: int, channels: int, seed: int, gap_s: float) -> NDArray[np.float32]:
+    """Decaying bursts and tones that start at random times: something for every part to do.
+
+    Shape: (1, C, N).
+    """
+    rng = np.random.default_rng(seed)
+    time = np.arange(samples) / SAMPLE_RATE
+    sound = 1e-3 * rng.standard_normal((channels, samples))
+    start = 0.0
+    while start < time[-1]:
+        age = np.maximum(time - start, 0)
+        body = np.exp(-age / rng.uniform(0.03, 0.6)) * (time >= start)
+        tone = np.sin(2 * np.pi * rng.uniform(60, 900) * age)
+        burst = rng.standard_normal(samples) * np.exp(-age / 0.01)
+        gains = rng.uniform(0.05, 0.25, (channels, 1))
+        sound += gains * body * (tone + rng.uniform(0, 1) * burst)
+        start += rng.exponential(gap_s)
+    return np.clip(sound, -1, 1)[None].astype(np.float32)
+
+
+def largest_difference(
+    path: str | Path, lengths: tuple[int, ...] = LENGTHS, channels: int = 2, batch: int = 1
+) -> dict[int, float]:
+    """Largest difference between ONNX Runtime and torch, over all outputs, for every length."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    model = load_model(path)
+    found = {}
+    for length in lengths:
+        inputs = {
+            "drums": np.concatenate([percussive(length, 2, 10 + i, 0.2) for i in range(batch)]),
+            "piano": np.concatenate(
+                [percussive(length, channels, 50 + i, 0.5) for i in range(batch)]
+            ),
+            "bias": np.zeros((batch, len(COMPONENT_NAMES)), np.float32),
+        }
+        outputs = session.run(["mix", "weights", "strikes"], inputs)
+        with torch.inference_mode():
+            result = model(*(torch.from_numpy(inputs[name]) for name in inputs))
+        expected = (result.mix, result.weights, result.strikes)
+        found[length] = max(
+            float(np.abs(mine - theirs.numpy()).max())
+            for mine, theirs in zip(outputs, expected, strict=True)
+        )
+    return found
+
+
+def refuse_drift(path: str | Path, tolerance: float = TOLERANCE) -> float:
+    """The largest difference at any of the four lengths.
+
+    Raises
+    ------
+    ModelFileError : it is above the tolerance
+    """
+    differences = largest_difference(path)
+    worst = max(differences, key=lambda length: differences[length])
+    if not differences[worst] <= tolerance:
+        raise ModelFileError(
+            f"{path}: differs from torch by {differences[worst]:.2e} at {worst} samples, more than "
+            f"{tolerance:.0e}; the file is not kept"
+        )
+    return differences[worst]

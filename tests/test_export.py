@@ -1,0 +1,100 @@
+"""The ONNX file: the same numbers as torch, at lengths that the export never saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from test_model import SMALL
+
+from creative_mix.constants import COMPONENT_NAMES
+from creative_mix.errors import ModelFileError
+from creative_mix.export.field import LEAST_SAMPLES, receptive_field
+from creative_mix.export.onnx_file import export_onnx
+from creative_mix.export.parity import largest_difference, refuse_drift
+from creative_mix.model.checkpoint import load_model
+from creative_mix.model.system import CreativeMix
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(3)
+    model = CreativeMix(SMALL).eval()
+    with torch.no_grad():
+        for head in (model.drum_rhythm, model.piano_rhythm):
+            head.leave.weight.mul_(6)
+        model.permit.bias.fill_(1.0)
+        # Values that float16 holds, so that the file says exactly what the model is.
+        for parameter in model.parameters():
+            parameter.copy_(parameter.half().float())
+    path = tmp_path_factory.mktemp("export") / "small.onnx"
+    export_onnx(model, path, version="test")
+    for name, parameter in load_model(path).named_parameters():
+        assert torch.equal(parameter, dict(model.named_parameters())[name]), name
+    return path
+
+
+@pytest.mark.parametrize(("batch", "channels"), [(1, 1), (1, 2), (3, 1)])
+def test_agrees_with_torch_at_other_lengths(exported: Path, batch: int, channels: int) -> None:
+    lengths = (LEAST_SAMPLES, 10_007, 90_000)
+    differences = largest_difference(exported, lengths, channels, batch)
+    assert max(differences.values()) < 1e-4
+
+
+def test_says_what_it_is(exported: Path) -> None:
+    proto = onnx.load(str(exported))
+    told = {entry.key: entry.value for entry in proto.metadata_props}
+    lookback, lookahead = receptive_field(SMALL)
+    assert told["sample_rate"] == "44100" and told["hop_length"] == "512"
+    assert (told["lookback_frames"], told["lookahead_frames"]) == (str(lookback), str(lookahead))
+    assert told["component_names"] == ",".join(COMPONENT_NAMES)
+    assert told["version"] == "test" and told["licence"] == "MIT"
+
+
+def test_real_arithmetic_and_plain_operators_only(exported: Path) -> None:
+    proto = onnx.load(str(exported))
+    assert {opset.domain for opset in proto.opset_import} <= {"", "ai.onnx"}
+    kinds = {node.op_type for node in proto.graph.node}
+    assert not kinds & {"STFT", "DFT", "Loop", "Scan", "If", "BatchNormalization"}
+    types = {tensor.data_type for tensor in proto.graph.initializer}
+    assert not types & {onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128}
+
+
+def test_weights_are_halves_under_torch_names(exported: Path) -> None:
+    proto = onnx.load(str(exported))
+    halves = {t.name for t in proto.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16}
+    names = {f"model.{name}" for name, _ in CreativeMix(SMALL).named_parameters()}
+    assert halves == names
+
+
+def test_a_file_that_drifts_is_refused(exported: Path, tmp_path: Path) -> None:
+    proto = onnx.load(str(exported))
+    for node in proto.graph.node:
+        if node.op_type == "Clip":
+            node.op_type = "Abs"
+            del node.input[1:]
+    planted = tmp_path / "drifts.onnx"
+    onnx.save(proto, str(planted))
+    with pytest.raises(ModelFileError, match="differs from torch"):
+        refuse_drift(planted)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.onnx"
+    foreign.write_bytes(b"no model")
+    with pytest.raises(ModelFileError, match="not a readable ONNX file"):
+        load_model(foreign)
+    with pytest.raises(ModelFileError, match="no such file"):
+        load_model(tmp_path / "missing.safetensors")
+
+
+def test_shipped_weights_agree_with_torch() -> None:
+    from creative_mix.renderer import WEIGHTS_PATH
+
+    differences = largest_difference(WEIGHTS_PATH, (LEAST_SAMPLES, 44_100 * 3 + 17))
+    assert max(differences.values()) < 1e-4
+    assert WEIGHTS_PATH.stat().st_size <= 56_000_000
+    assert np.isfinite(list(differences.values())).all()

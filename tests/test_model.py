@@ -1,0 +1,284 @@
+"""The parts of the torch model: signals in, signals out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH
+from creative_mix.export.field import receptive_field
+from creative_mix.model.agent import CompositionalCreativeAgent, MultiScaleExtractor
+from creative_mix.model.config import ModelConfig
+from creative_mix.model.layers import LocalAttention
+from creative_mix.model.restrike import remember, restrike
+from creative_mix.model.rhythm import Onsets, mix_onsets, peak_strength
+from creative_mix.model.spectral import BINS, EDGE, WINDOW_LENGTH, FineEnergy, Stft
+from creative_mix.model.system import CreativeMix
+
+SMALL = ModelConfig(
+    encoder_width=32,
+    encoder_blocks=1,
+    composer_width=32,
+    composer_layers=1,
+    cascade_stages=1,
+    decoder_width=32,
+    decoder_blocks=1,
+    refiner_bins=64,
+    refiner_width=4,
+    attention_lookback=8,
+    strike_window=24,
+    attack_window=40,
+)
+
+
+@pytest.fixture
+def small() -> CreativeMix:
+    """A small model of random weights whose rhythm heads do strike."""
+    torch.manual_seed(3)
+    model = CreativeMix(SMALL).eval()
+    with torch.no_grad():
+        for head in (model.drum_rhythm, model.piano_rhythm):
+            head.leave.weight.mul_(6)
+        model.permit.bias.fill_(1.0)
+        model.permit.weight.mul_(3)
+    return model
+
+
+def sound(channels: int, frames: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    bursts = (torch.rand(1, 1, frames, generator=generator) ** 8).repeat_interleave(HOP_LENGTH, 2)
+    return bursts * torch.randn(1, channels, frames * HOP_LENGTH, generator=generator)
+
+
+# Spectra
+
+
+def test_stft_is_the_windowed_dft() -> None:
+    audio = torch.randn(2, 5000)
+    spectra = Stft()(audio)
+    count = spectra.shape[1]
+    padded = torch.nn.functional.pad(audio, (EDGE, WINDOW_LENGTH))
+    windows = padded.unfold(1, WINDOW_LENGTH, HOP_LENGTH)[:, :count]
+    wanted = torch.fft.rfft(windows * torch.hann_window(WINDOW_LENGTH))[..., :BINS]
+    assert count == 10
+    torch.testing.assert_close(spectra[:, :, 0], wanted.real, atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(spectra[:, :, 1], wanted.imag, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [512, 2048, 5000])
+def test_synthesis_undoes_analysis_up_to_the_edges(samples: int) -> None:
+    time = torch.arange(samples) / 44100
+    audio = torch.sin(2 * torch.pi * 3000 * time).expand(2, 3, -1)
+    stft = Stft()
+    made = stft.inverse(stft(audio))[..., :samples]
+    assert (made - audio).abs().max() < 5e-4
+
+
+def test_fine_energy_rises_in_the_step_where_a_click_is() -> None:
+    audio = torch.zeros(1, 4 * HOP_LENGTH)
+    audio[0, 2 * HOP_LENGTH + 5 * 64 + 32] = 1.0
+    steps = FineEnergy()(audio).view(4 * FineEnergy.STEPS, -1).sum(1)
+    assert int(steps.argmax()) == 2 * FineEnergy.STEPS + 5
+
+
+# The agent
+
+
+def test_the_seed_snippet_runs() -> None:
+    torch.manual_seed(0)
+    agent = CompositionalCreativeAgent(encoding_dim=128)
+    x, y = torch.randn(2, 128, 100), torch.randn(2, 128, 100)
+    output, loss = agent(x, y)
+    assert output.shape == (2, 128, 100)
+    assert loss.ndim == 0 and loss.item() != 0.0
+    stats = agent.get_component_statistics(x, y)
+    assert list(stats) == [f"{name}_weight" for name in COMPONENT_NAMES]
+    assert sum(stats.values()) == pytest.approx(1.0, abs=1e-5)
+    assert all(0.1 < weight < 0.25 for weight in stats.values())
+
+
+def test_selector_has_the_parameters_of_the_code_in_the_seed() -> None:
+    agent = CompositionalCreativeAgent()
+    assert sum(p.numel() for p in agent.component_selector.parameters()) == 100_102
+
+
+def test_gradient_reaches_every_branch_even_when_the_selector_ignores_it() -> None:
+    agent = CompositionalCreativeAgent()
+    with torch.no_grad():
+        agent.component_selector[2].bias.copy_(torch.tensor([8.0, -8, -8, -8, -8, -8]))
+    output, loss = agent(torch.randn(1, 128, 40), torch.randn(1, 128, 40))
+    (output.square().mean() + loss).backward()
+    for name, parameter in agent.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    for source in (agent.input_extractor, agent.target_extractor):
+        for branch in (source.rhythm, source.harmony, source.timbre):
+            assert branch.skip.weight.grad.norm() > 0
+
+
+def test_novelty_has_gradient_where_the_thresholded_form_had_none() -> None:
+    agent = CompositionalCreativeAgent()
+    x, y = torch.randn(1, 128, 30), torch.randn(1, 128, 30)
+    output = torch.randn(1, 128, 30, requires_grad=True)
+    loss = agent.novelty_loss(output, x, y)
+    assert loss.item() < 0.7
+    loss.backward()
+    assert output.grad is not None and output.grad.abs().max() > 0
+
+
+def test_bias_moves_the_weight_of_its_component() -> None:
+    agent = CompositionalCreativeAgent().eval()
+    components = agent.extract(torch.randn(1, 128, 20), torch.randn(1, 128, 20))
+    bias = torch.zeros(1, 6)
+    bias[0, 3] = 2.0
+    plain, biased = agent.select(components), agent.select(components, bias)
+    assert (biased[:, 3] > plain[:, 3]).all()
+    torch.testing.assert_close(biased.sum(1), torch.ones(1, 20))
+
+
+def test_extractor_kernels_reach_as_far_as_they_say() -> None:
+    extractor = MultiScaleExtractor().eval()
+    x = torch.randn(1, 128, 80)
+    moved = x.clone()
+    moved[:, :, 40] += 1.0
+    reach = []
+    for before, after in zip(extractor(x), extractor(moved), strict=True):
+        changed = (before - after).abs().amax((0, 1)).nonzero()[:, 0]
+        reach.append(int(changed.max() - changed.min()) + 1)
+    assert reach == [3 + 5 - 1, 7 + 9 - 1, 15 + 21 - 1]
+
+
+def test_local_attention_does_not_depend_on_where_blocks_fall() -> None:
+    torch.manual_seed(1)
+    attention = LocalAttention(16, heads=2, lookback=8, lookahead=2).eval()
+    with torch.no_grad():
+        attention.distance_bias.normal_()
+    x = torch.randn(1, 16, 60)
+    whole = attention(x)
+    for start in (1, 3, 8, 13):
+        part = attention(x[:, :, start:])
+        torch.testing.assert_close(part[:, :, 8:], whole[:, :, start + 8 :], atol=1e-5, rtol=1e-4)
+
+
+# Strikes and streams
+
+
+def onsets_at(times: list[float], frames: int, probability: float = 1.0) -> Onsets:
+    flags, offset = torch.zeros(1, 3, frames), torch.zeros(1, frames)
+    for time in times:
+        frame = int(time // HOP_LENGTH)
+        flags[:, :, frame] = probability
+        offset[:, frame] = time / HOP_LENGTH - frame - 0.5
+    return Onsets(flags, offset)
+
+
+def test_streams_restart_at_each_strike_from_the_attack_before_it() -> None:
+    piano = torch.zeros(1, 1, 100 * HOP_LENGTH)
+    piano[0, 0, 1000:15000] = torch.linspace(1.0, 0.2, 14000)
+    piano[0, 0, 15000:35000] = -torch.linspace(1.0, 0.2, 20000)
+    strikes = [5000.0, 9000.0, 14500.0, 20000.0]
+    made = restrike(
+        piano, onsets_at(strikes, 100), onsets_at([1000.0, 15000.0], 100), ModelConfig()
+    )
+    stream = made.streams[0, 1, 0]
+    assert stream[:4800].abs().max() == 0
+    # The third strike comes 11 ms before an attack, which by the rule it strikes already.
+    for strike, sign in zip(strikes, (1, 1, -1, -1), strict=True):
+        start = int(strike)
+        assert stream[start + 1] == pytest.approx(sign, abs=2e-3)
+        assert stream[start + 1000] == pytest.approx(sign * (1 - 1000 * 0.8 / 17000), abs=0.03)
+    assert made.age[0, 0, 12] == pytest.approx((12.5 * 512 - 5000) / 44100, abs=1e-4)
+
+
+def test_streams_move_continuously_with_the_probability() -> None:
+    piano = sound(2, 60, 5)
+    attacks = onsets_at([2000.0], 60)
+    previous = None
+    for probability in torch.linspace(0.1, 0.5, 401).tolist():
+        strikes = onsets_at([4000.3, 12000.7], 60)
+        strikes.probability[:, :, 12000 // HOP_LENGTH] = probability
+        streams = restrike(piano, strikes, attacks, ModelConfig()).streams
+        if previous is not None:
+            assert (streams - previous).abs().max() < 0.02 * piano.abs().max()
+        previous = streams
+
+
+def test_neighbours_of_equal_height_do_not_flip() -> None:
+    probability = torch.zeros(1, 1, 9)
+    probability[0, 0, 4:6] = 0.9
+    nudged = probability.clone()
+    nudged[0, 0, 5] += 1e-6
+    difference = peak_strength(probability, (0.2, 0.5)) - peak_strength(nudged, (0.2, 0.5))
+    assert difference.abs().max() < 1e-4
+
+
+def test_selector_share_decides_what_is_struck() -> None:
+    drums, piano = onsets_at([1000.0], 10), onsets_at([3000.0], 10)
+    both = mix_onsets(drums, piano, torch.full((1, 10), 0.75)).probability[0, 0]
+    assert both[1] == pytest.approx(0.75) and both[5] == pytest.approx(0.25)
+
+
+def test_memory_holds_the_encoding_of_the_last_strike() -> None:
+    encoding = torch.arange(40.0).expand(1, 2, 40).contiguous()
+    made = restrike(
+        torch.zeros(1, 1, 40 * HOP_LENGTH),
+        onsets_at([5.2 * 512, 20.2 * 512], 40),
+        onsets_at([], 40),
+        ModelConfig(),
+    )
+    memory = remember(encoding, made)[0, 0]
+    assert memory[:5].abs().max() == 0
+    assert (memory[6:20] == 5).all() and (memory[21:] == 20).all()
+
+
+# The whole
+
+
+def test_sizes_stay_within_what_was_agreed() -> None:
+    model = CreativeMix()
+    assert sum(p.numel() for p in model.agent.parameters()) <= 14_600_000
+    assert sum(p.numel() for p in model.parameters()) < 28_000_000
+    lookback, lookahead = receptive_field(model.config)
+    assert lookback <= 768 and lookahead <= 32
+
+
+def test_receptive_field_by_perturbation(small: CreativeMix) -> None:
+    lookback, lookahead = receptive_field(small.config)
+    frames, at = 2 * (lookback + lookahead), lookahead + 30
+    drums, piano, bias = sound(1, frames, 1), sound(1, frames, 2), torch.zeros(1, 6)
+    with torch.no_grad():
+        before = small(drums, piano, bias)
+        assert (before.strikes > 0.2).float().mean() > 0.05
+        for which in range(2):
+            moved = [drums.clone(), piano.clone()]
+            moved[which][..., at * HOP_LENGTH : (at + 1) * HOP_LENGTH] += 0.3 * torch.randn(512)
+            change = (small(*moved, bias).mix - before.mix).abs().view(frames, -1).amax(1)
+            touched = change.nonzero()[:, 0]
+            assert at - int(touched.min()) <= lookahead
+            assert int(touched.max()) - at <= lookback
+
+
+def test_anti_phase_stereo_is_heard(small: CreativeMix) -> None:
+    mono = sound(1, 60, 4)
+    anti = torch.cat([mono, -mono], 1)
+    in_phase = torch.cat([mono, mono], 1)
+    with torch.no_grad():
+        analysis, same = small.analyse(anti, anti), small.analyse(in_phase, in_phase)
+    torch.testing.assert_close(analysis.piano_encoding, same.piano_encoding)
+
+
+def test_stereo_image_follows_the_piano(small: CreativeMix) -> None:
+    piano = sound(2, 60, 6)
+    swapped = piano.flip(1)
+    with torch.no_grad():
+        made = small(sound(1, 60, 7), piano).mix
+        other = small(sound(1, 60, 7), swapped).mix
+    torch.testing.assert_close(made.flip(1), other, atol=1e-5, rtol=1e-4)
+
+
+def test_without_cascade_the_model_still_runs() -> None:
+    model = CreativeMix(dataclasses.replace(SMALL, cascade_stages=0)).eval()
+    with torch.no_grad():
+        assert model(sound(1, 20, 1), sound(1, 20, 2)).mix.shape == (1, 1, 20 * HOP_LENGTH)

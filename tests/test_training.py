@@ -1,0 +1,208 @@
+"""The training loop: its data, its targets, its losses, and going on after a stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from test_model import SMALL
+
+from creative_mix.errors import TrainingDataError
+from creative_mix.model.checkpoint import load_model, load_tensors
+from creative_mix.training.config import TrainingConfig
+from creative_mix.training.dataset import PairFolder
+from creative_mix.training.loop import LAST, Trainer
+from creative_mix.training.losses import SpectralLoss, envelope_target
+from creative_mix.training.monitors import PARTS, gradient_norms
+from creative_mix.training.notes import Hit, Note
+from creative_mix.training.probes import Probes, aspect_shares
+from creative_mix.training.targets import frame_targets, piano_onsets
+
+
+def tone(notes: list[tuple[float, int]], samples: int) -> np.ndarray:
+    time = np.arange(samples) / 44100
+    sound = np.zeros(samples)
+    for start, pitch in notes:
+        age = np.maximum(time - start, 0)
+        body = np.exp(-3 * age) * (time >= start)
+        sound += 0.2 * body * np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * age)
+    return sound
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three pairs of two seconds: clicks, tones, and the tones at the clicks."""
+    folder = tmp_path_factory.mktemp("pairs")
+    rng = np.random.default_rng(0)
+    samples = 2 * 44100
+    for index in range(3):
+        hits = [(0.2 + 0.3 * i, int(rng.choice([36, 38, 42])), 100) for i in range(6)]
+        notes = [(0.1, 1.9, 48 + index, 80), (0.9, 1.9, 64, 80)]
+        clicks = np.zeros(samples)
+        for start, *_ in hits:
+            first = int(start * 44100)
+            clicks[first : first + 2000] = rng.standard_normal(2000) * np.exp(
+                -np.arange(2000) / 300
+            )
+        parts = {
+            "drums": 0.2 * clicks,
+            "piano": tone([(0.1, 48 + index), (0.9, 64)], samples),
+            "truth": tone([(start, 64) for start, *_ in hits], samples),
+        }
+        for name, audio in parts.items():
+            soundfile.write(folder / f"p{index}.{name}.wav", np.stack([audio, audio], 1), 44100)
+        bias = [0.0, 0, 0, 1.5 if index == 2 else 0, 0, 0]
+        (folder / f"p{index}.json").write_text(
+            json.dumps({"hits": hits, "piano_notes": notes, "bias": bias})
+        )
+    return folder
+
+
+@pytest.fixture
+def config(pairs: Path, tmp_path: Path) -> TrainingConfig:
+    return TrainingConfig(
+        pairs=str(pairs),
+        output=str(tmp_path / "run"),
+        steps=6,
+        batch_size=2,
+        crop_frames=96,
+        context_frames=32,
+        warmup_steps=2,
+        bfloat16=False,
+        save_every=100,
+        log_every=2,
+        model=SMALL,
+    )
+
+
+def test_targets_name_the_frame_and_the_voices() -> None:
+    hits = (Hit(0.5, 36, 100), Hit(0.505, 42, 90), Hit(1.0, 49, 90))
+    notes = (Note(0.0, 2.0, 40, 80), Note(0.7, 2.0, 60, 80), Note(0.7, 2.0, 72, 80))
+    targets = frame_targets(hits, notes, 200)
+    frame = int(0.5 * 44100 // 512)
+    assert targets.drums.exact[:, frame].tolist() == [1, 0, 1]
+    assert targets.drums.exact[:, int(44100 // 512)].tolist() == [1, 1, 1]
+    exact = (frame + 0.5 + targets.drums.offset[frame]) * 512 / 44100
+    assert exact == pytest.approx(0.5, abs=1e-4)
+    assert (targets.drums.label <= targets.drums.counted).all()
+    assert piano_onsets(notes)[1] == (0.7, (0, 1, 1))
+    assert targets.pitches[60 - 21, int(0.8 * 44100 / 512)] == 1
+    assert targets.pitches[60 - 21, int(0.6 * 44100 / 512)] == 0
+
+
+def test_batches_depend_on_seed_step_and_place_alone(pairs: Path) -> None:
+    folder, again = (PairFolder(pairs, 96, 32, seed=5) for _ in range(2))
+    whole = folder.batch(7, 4)
+    again.batch(3, 2)
+    split = [again.batch(7, 2, first) for first in (0, 2)]
+    assert torch.equal(whole.piano, torch.cat([part.piano for part in split]))
+    assert not torch.equal(whole.piano, folder.batch(8, 4).piano)
+
+
+def test_known_strikes_follow_the_bias(pairs: Path) -> None:
+    folder = PairFolder(pairs, 96, 0, seed=1)
+    batch = folder.batch(0, 12)
+    strikes, attacks = batch.known()
+    biased = batch.bias[:, 3] > 0
+    assert biased.any() and not biased.all()
+    own = attacks.probability * (1 - batch.drums_onsets.exact)
+    assert (strikes.probability[~biased] * own[~biased]).max() == 0
+    assert (strikes.probability[biased] * own[biased]).max() == pytest.approx(0.5)
+
+
+def test_no_pairs_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDataError, match="no pairs"):
+        PairFolder(tmp_path, 96, 32, seed=1)
+
+
+def test_an_unknown_setting_is_refused_by_name() -> None:
+    with pytest.raises(TrainingDataError, match="learning_rat"):
+        TrainingConfig.from_dict({"learning_rat": 1.0})
+    assert TrainingConfig.from_dict(TrainingConfig().to_dict()) == TrainingConfig()
+
+
+def test_spectral_loss_is_zero_for_the_truth_and_grows_with_error() -> None:
+    truth = torch.from_numpy(tone([(0.1, 60), (0.5, 64)], 96 * 512)).float()[None]
+    counted = torch.ones(1, 96)
+    loss = SpectralLoss()
+    exact = loss(truth, truth, counted)
+    assert all(float(value) == pytest.approx(0, abs=1e-4) for value in exact.values())
+    late = loss(truth.roll(3000, 1), truth, counted)
+    silent = loss(torch.zeros_like(truth), truth, counted)
+    for name in ("mel", "log_stft", "convergence"):
+        assert float(silent[name]) > float(late[name]) > 0.01
+
+
+def test_loss_counts_the_core_alone() -> None:
+    truth = torch.from_numpy(tone([(0.05, 60), (0.7, 64)], 96 * 512)).float()[None]
+    made = truth.clone()
+    made[:, : 30 * 512] = 0
+    counted = torch.ones(1, 96)
+    counted[:, :36] = 0
+    terms = SpectralLoss()(made, truth, counted)
+    assert float(terms["mel"]) == pytest.approx(0, abs=1e-3)
+
+
+def test_probes_read_through_the_share() -> None:
+    torch.manual_seed(0)
+    probes = Probes()
+    components = torch.randn(1, 6, 64, 5)
+    weights = torch.full((1, 6, 5), 1 / 6)
+    assert aspect_shares(weights).tolist() == pytest.approx([0.5] * 3)
+    weights[:, 1], weights[:, 4] = 1e-9, 1 / 3
+    pitch, _ = probes(components, weights)
+    torch.testing.assert_close(pitch, probes.pitch(components[:, 4]), atol=1e-5, rtol=1e-4)
+
+
+def test_envelope_target_does_not_know_the_level() -> None:
+    spectra = torch.rand(1, 1, 80, 2, 1024) + 0.1
+    torch.testing.assert_close(
+        envelope_target(spectra), envelope_target(spectra * 7), atol=1e-3, rtol=1e-3
+    )
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(config: TrainingConfig, tmp_path: Path) -> None:
+    through = Trainer(config)
+    lines: list[str] = []
+    through.train(lines.append)
+    assert len(lines) == 3 and all("weights" in line for line in lines)
+
+    half = dataclasses.replace(config, output=str(tmp_path / "half"))
+    first = Trainer(half)
+    for step in range(3):
+        first._step(first.data.batch(step, half.batch_size))
+    first.save()
+    second = Trainer(half)
+    second.resume(Path(half.output) / LAST)
+    second.train(lambda _: None)
+    one, two = (load_tensors(Path(c.output) / LAST)[0] for c in (config, half))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, two[name]), name
+    load_model(Path(half.output) / "model.safetensors")
+
+
+def test_every_part_learns(config: TrainingConfig) -> None:
+    trainer = Trainer(config)
+    batch = trainer.data.batch(0, 2)
+    terms, _ = trainer.trainee(batch, use_known=True, bfloat16=False)
+    sum(terms.values()).backward()  # type: ignore[union-attr]
+    norms = gradient_norms(trainer.trainee.model)
+    assert set(norms) == set(PARTS)
+    assert min(norms.values()) > 1e-4
+
+
+def test_training_lowers_the_loss(config: TrainingConfig) -> None:
+    longer = dataclasses.replace(config, steps=30, log_every=1, learning_rate=3e-3)
+    trainer = Trainer(longer)
+    losses = []
+    for step in range(30):
+        record = trainer._step(trainer.data.batch(step % 2, 2))
+        assert record is not None
+        losses.append(record["terms"]["mel"])
+    assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
