@@ -14,8 +14,8 @@ from creative_mix.training.config import LossWeights
 from creative_mix.training.dataset import Batch, OnsetBatch
 from creative_mix.training.probes import ENVELOPE_BANDS, Probes
 
-FLOOR = 1e-4
-"""Floor under magnitudes, relative to the truth's largest (-80 dB)."""
+MEL_FLOOR, STFT_FLOOR = 1e-4, 1e-5
+"""Floors under magnitudes, relative to the truth's largest (-80 and -100 dB)."""
 STFT_LENGTHS = (512, 1024, 2048)
 OWN_STRIKE = 0.3
 """Mixed probability that a bias of 3 to target_rhythm should give the piano's own onsets."""
@@ -71,7 +71,7 @@ class SpectralLoss(nn.Module):
             frames = a.shape[1]
             place = torch.arange(frames, device=made.device) * (length // 4) // HOP_LENGTH
             mask = counted[:, place.clamp(max=counted.shape[1] - 1)].unsqueeze(2)
-            floor = b.amax((1, 2), keepdim=True).clamp(min=1e-3) * FLOOR
+            floor = b.amax((1, 2), keepdim=True).clamp(min=1e-3) * STFT_FLOOR
             difference = (torch.log(a + floor) - torch.log(b + floor)).abs()
             scale = len(STFT_LENGTHS) * mask.sum() * a.shape[2]
             terms["log_stft"] = terms["log_stft"] + (difference * mask).sum() / scale
@@ -83,7 +83,7 @@ class SpectralLoss(nn.Module):
 
     def _mel_terms(self, a: Tensor, b: Tensor, mask: Tensor) -> dict[str, Tensor]:
         mel_a, mel_b = torch.sqrt((a**2) @ self.mel), torch.sqrt((b**2) @ self.mel)
-        floor = mel_b.amax((1, 2), keepdim=True).clamp(min=1e-4) * FLOOR
+        floor = mel_b.amax((1, 2), keepdim=True).clamp(min=1e-4) * MEL_FLOOR
         log_a, log_b = torch.log10(mel_a + floor), torch.log10(mel_b + floor)
         count = mask.sum() * log_a.shape[2]
         rise_a = functional.relu(log_a[:, 1:] - log_a[:, :-1])

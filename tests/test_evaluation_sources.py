@@ -1,0 +1,103 @@
+"""The model as a system, and packs of pairs as cases."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("librosa")
+pytest.importorskip("mir_eval")
+
+import soundfile
+from click.testing import CliRunner
+
+from creative_mix.cli.evaluate import evaluate
+from creative_mix.constants import COMPONENT_NAMES, SAMPLE_RATE
+from creative_mix.errors import ModelFileError, TrainingDataError
+from creative_mix.evaluation import runner, sources, targets
+from creative_mix.evaluation.report import Report
+from creative_mix.evaluation.systems import ModelSystem, choose_systems, component_scores
+
+LENGTH = 3 * SAMPLE_RATE
+
+
+def sounds(seed: int) -> np.ndarray:
+    """Noise bursts three times a second."""
+    generator = np.random.default_rng(seed)
+    fall = np.exp(-(np.arange(LENGTH) % (SAMPLE_RATE // 3)) / 3000)
+    return (0.1 * generator.standard_normal((2, LENGTH)) * fall).astype(np.float32)
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """Two ready pairs without notes."""
+    for stem in ("a", "b"):
+        for seed, part in enumerate(("drums", "piano", "truth")):
+            path = tmp_path / f"{stem}.{part}.wav"
+            soundfile.write(path, sounds(seed + ord(stem)).T, SAMPLE_RATE)
+    return tmp_path
+
+
+def test_ready_pairs_have_distances_but_no_known_strikes(pack: Path) -> None:
+    cases = sources.pack_cases(pack)
+    assert [source().name for source in cases] == ["a", "b"]
+    assert cases[0]().strikes_s is None
+    report = runner.evaluate_cases(cases, {})
+    assert report.systems == [runner.TRUTH]
+    assert report.mean(runner.TRUTH, "mel") == 0.0
+    assert np.isnan(report.mean(runner.TRUTH, "strikes_f50"))
+    assert len(sources.pack_cases(pack, count=1)) == 1
+
+
+def test_a_folder_without_pairs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDataError, match="no pairs in it"):
+        sources.pack_cases(tmp_path)
+
+
+def test_the_model_goes_through_the_products_path(standin_model: Path) -> None:
+    system = ModelSystem(standin_model)
+    case = runner.Case("x", sounds(1), sounds(2), sounds(3))
+    scored = runner.score_case(case, {"model": system})["model"]
+    weights = [scored[f"weight_{name}"] for name in COMPONENT_NAMES]
+    assert sum(weights) == pytest.approx(1.0, abs=1e-3)
+    assert 0 <= scored["rhythm_share"] <= 1
+    assert "weight_input_rhythm" not in runner.score_case(case, {})["truth"]
+
+
+def test_a_missing_model_is_said_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError):
+        choose_systems(None, tmp_path / "none.onnx")
+
+
+def test_shares_are_within_an_aspect() -> None:
+    values = dict(zip(COMPONENT_NAMES, (0.3, 0.05, 0.05, 0.1, 0.2, 0.3), strict=True))
+    scores = component_scores(values)
+    assert scores["rhythm_share"] == pytest.approx(0.75)
+    assert scores["harmony_share"] == pytest.approx(0.8)
+    assert scores["timbre_share"] == pytest.approx(6 / 7)
+
+
+@pytest.mark.parametrize(("rhythm", "met"), [(0.3, True), (0.1, False)])
+def test_leading_components_are_judged(rhythm: float, met: bool) -> None:
+    values = dict(zip(COMPONENT_NAMES, (rhythm, 0.05, 0.05, 0.15, 0.2, 0.25), strict=True))
+    report = Report(["x"])
+    report.append({"model": component_scores(values)})
+    outcomes = {one.goal: one.met for one in targets.check_targets(report, with_truth=True)}
+    assert outcomes["leading components"] is met
+    assert outcomes["input_rhythm's share of rhythm"] is met
+
+
+def test_command_judges_the_model_on_a_pack(pack: Path, standin_model: Path) -> None:
+    arguments = ["--pairs", str(pack), "--model", str(standin_model)]
+    arguments += ["--systems", "model,piano", "--json", str(pack / "out.json")]
+    result = CliRunner().invoke(evaluate, arguments)
+    assert result.exit_code == 0, result.output
+    assert "Wins of the model" in result.output
+    assert "leading components" in result.output
+    found = json.loads((pack / "out.json").read_text())["truth"]
+    assert list(found["systems"]) == ["model", "piano", "truth"]
+    assert found["wins"]["mel"]["count"] == 2
+    assert {one["goal"] for one in found["targets"]} >= {"mel distance to truth"}
