@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +70,10 @@ def pairs(
     there = set() if force else set(pair_stems(out))
     seeds = [s for s in range(seed, seed + count) if _stem(s) not in there]
     if len(seeds) < count:
-        click.echo(f"{count - len(seeds)} of {count} pairs are there already", err=True)
+        click.echo(
+            f"{count - len(seeds)} of {count} pairs are there already; --force makes them anew",
+            err=True,
+        )
     settings = (material, soundfonts, split, duration, bias_share)
     _make_all(out, seeds, settings, min(workers, max(1, len(seeds))))
     click.echo(f"{count} pairs in {out}")
@@ -83,7 +87,7 @@ def _make_all(
 ) -> None:
     """Make the pairs of some seeds, in this process or in several."""
     _begin(*settings)  # in any case: what is missing is told once, before the workers start
-    with click.progressbar(length=len(seeds), label="pairs") as bar:
+    with click.progressbar(length=len(seeds), label="pairs", file=sys.stderr) as bar:
         if workers == 1:
             for seed in seeds:
                 _make(out, seed)
