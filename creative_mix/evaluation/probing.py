@@ -28,7 +28,7 @@ Matrix = NDArray[np.float64]
 
 @torch.inference_mode()
 def read_frames(model: CreativeMix, pair: Pair) -> tuple[Matrix, list[Matrix]]:
-    """Components (6, T, 64) of a pair, and what is known: hits (T, 3), pitches (T, 88), envelope."""
+    """Components (6, T, 64) of a pair, and what is known of it: hits, pitches, envelope."""
     drums, piano = (torch.from_numpy(part)[None] for part in (pair.drums, pair.piano))
     analysis = model.analyse(drums, piano)
     components = analysis.components[0].transpose(1, 2).double().numpy()

@@ -1,0 +1,201 @@
+"""The main job for arrays and for files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .audio import BLOCK_FRAMES, FloatArray
+from .audio.files import AudioReader
+from .audio.output import AudioWriter, check_subtype, choose_subtype, output_format
+from .audio.rates import HIGHEST_RATE, LOWEST_RATE
+from .errors import OptionError
+from .mixing import Settings, mix_signals
+from .options import Device, Fit
+from .renderer import Progress, Renderer, bias_vector
+
+
+@dataclass(frozen=True)
+class _ArraySignal:
+    name: str
+    sample_rate: int
+    samples: FloatArray
+
+    @property
+    def channels(self) -> int:
+        return self.samples.shape[0]
+
+    def blocks(self) -> Iterator[FloatArray]:
+        for start in range(0, self.samples.shape[1], BLOCK_FRAMES):
+            yield self.samples[:, start : start + BLOCK_FRAMES]
+
+
+def render(
+    drums: npt.ArrayLike,
+    piano: npt.ArrayLike,
+    sample_rate: int,
+    *,
+    fit: Fit = "loop",
+    mix: float = 0.0,
+    bias: Mapping[str, float] | None = None,
+    device: Device = "auto",
+    threads: int | None = None,
+    renderer: Renderer | None = None,
+    progress: Progress | None = None,
+) -> FloatArray:
+    """Return the piano's performance in the rhythm of the drums, as long as the drums.
+
+    Args:
+        drums: samples, nominally within -1..1.
+        piano: samples of the same rate, of any length.
+        sample_rate: samples a second of both and of the result, 4000..768000.
+        fit: what to do with a shorter piano: "loop", "stretch" (also with a longer one) or "none".
+        mix: share of the untouched piano in the result, 0..1.
+        bias: of the selector, by component name, each -8..8.
+        device: "auto", "cpu" or "cuda"; not used where `renderer` is given.
+        threads: CPU threads; not used where `renderer` is given.
+        renderer: a loaded model, to render many recordings with.
+        progress: called with the share that is done, 0..1.
+
+    Shape: drums (N,) or (1 or 2, N), piano (M,) or (C, M) with C of 1 or 2 -> (N,) or (C, N).
+
+    Raises:
+        OptionError: an argument is out of range.
+        AudioFileError: a recording is shorter than the model takes.
+        RuntimeMissingError: no ONNX Runtime is installed.
+        DeviceError: `device` is "cuda" and CUDA cannot be used.
+    """
+    settings = Settings(fit, mix, bias or {})
+    if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+        raise OptionError(
+            f"sample_rate {sample_rate} is out of range; give {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+        )
+    first = _as_signal("drums", drums, sample_rate)
+    second = _as_signal("piano", piano, sample_rate)
+    with ExitStack() as stack:
+        renderer = renderer or Renderer(device=device, threads=threads)
+        mixture = mix_signals(first, second, renderer, settings, stack, progress)
+        out = np.concatenate(list(mixture.blocks()), axis=1)
+    return out[0] if np.ndim(piano) == 1 else out
+
+
+def _as_signal(name: str, samples: npt.ArrayLike, sample_rate: int) -> _ArraySignal:
+    array = np.asarray(samples, np.float32)
+    if array.ndim == 1:
+        array = array[None]
+    if array.ndim != 2 or not 1 <= array.shape[0] <= 2:
+        raise OptionError(
+            f"{name} has the shape {np.shape(samples)}; give (samples,) or (1 or 2, samples)"
+        )
+    if not array.shape[1]:
+        raise OptionError(f"{name} has no samples")
+    if not np.isfinite(array).all():
+        raise OptionError(f"{name} has a NaN or infinite sample; remove it")
+    return _ArraySignal(name, int(sample_rate), array)
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What was written."""
+
+    path: Path
+    sample_rate: int
+    channels: int
+    frames: int
+    subtype: str
+    device: str
+    weights: dict[str, float]
+    strikes: int
+
+    @property
+    def duration_s(self) -> float:
+        """Its length."""
+        return self.frames / self.sample_rate
+
+
+def render_files(
+    drums: str | os.PathLike[str],
+    piano: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    settings: Settings | None = None,
+    subtype: str | None = None,
+    force: bool = False,
+    device: Device = "auto",
+    threads: int | None = None,
+    model_path: str | os.PathLike[str] | None = None,
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> FileResult:
+    """Write the piano's performance in the rhythm of the drums, in bounded memory.
+
+    The output is as long as the drums; rate, channels (up to two) and subtype are the piano's.
+
+    Args:
+        drums: recording that gives the rhythm: WAV, FLAC, OGG or MP3.
+        piano: recording that gives the sound and the harmony.
+        output: .wav or .flac; nothing appears there unless the whole job succeeds.
+        settings: how to mix.
+        subtype: one of `creative_mix.audio.output.SUBTYPES`; by default the piano's.
+        force: whether an existing output may be replaced.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads; by default as many as there are cores.
+        model_path: another model than the one that comes with the package.
+        say: called with one line for everything that was decided.
+        progress: called with the share that is done, 0..1.
+
+    Raises:
+        CreativeMixError: of some kind, with one line that names the file and the remedy.
+    """
+    settings = settings or Settings()
+    say = say or (lambda line: None)
+    output = Path(output)
+    output_format(output)
+    if subtype is not None:
+        check_subtype(output, subtype)
+    with ExitStack() as stack:
+        first = stack.enter_context(AudioReader(drums))
+        second = stack.enter_context(AudioReader(piano))
+        for source in (first, second):
+            if output.exists() and output.samefile(source.path):
+                raise OptionError(f"{output}: is an input too; give the output another name")
+        writer = AudioWriter(output, force)
+        stack.callback(writer.discard)
+        renderer = Renderer(model_path, device, threads)
+        if renderer.notice:
+            say(renderer.notice)
+        where = "cuda" if renderer.device == "cuda" else f"cpu, {renderer.threads} threads"
+        say(f"device: {where}")
+        for source in (first, second):
+            if source.file_channels > 2:
+                say(f"{source.name}: {source.file_channels} channels, mixed down to stereo")
+        word = None
+        if subtype is None:
+            subtype, word = choose_subtype(output, second.subtype)
+        mixture = mix_signals(first, second, renderer, settings, stack, progress)
+        frames = mixture.store.length
+        for line in [*mixture.notes, word]:
+            if line:
+                say(line)
+        word = writer.write(mixture.blocks(), mixture.sample_rate, second.channels, frames, subtype)
+        if word:
+            say(word)
+    return FileResult(
+        output,
+        mixture.sample_rate,
+        second.channels,
+        frames,
+        subtype,
+        renderer.device,
+        mixture.weights,
+        mixture.strikes,
+    )
+
+
+__all__ = ["FileResult", "Settings", "bias_vector", "render", "render_files"]

@@ -1,0 +1,87 @@
+"""Whether a file ends before its container says: what libsndfile lets pass in silence."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+_UNKNOWN_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}
+"""What programs that write to a pipe leave in the header."""
+
+_TAIL_BYTES = 1 << 17
+
+
+def cut_short(path: Path) -> str | None:
+    """Return what is missing of the file, or None where nothing is known to be."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        magic = file.read(12)
+        file.seek(0)
+        if magic[:4] in (b"RIFF", b"RIFX", b"RF64") and magic[8:12] == b"WAVE":
+            return _wave(file, size, big=magic[:4] == b"RIFX")
+        if magic[:4] == b"OggS":
+            return _ogg(file, size)
+        if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and len(magic) > 1 and magic[1] >= 0xE0):
+            return _mp3(file, size)
+    return None
+
+
+def _wave(file: BinaryIO, size: int, big: bool) -> str | None:
+    order = ">" if big else "<"
+    long_size = None
+    offset = 12
+    while offset + 8 <= size:
+        file.seek(offset)
+        name, length = struct.unpack(f"{order}4sI", file.read(8))
+        if name == b"ds64" and length >= 16:
+            long_size = struct.unpack("<QQ", file.read(16))[1]
+        if name == b"data":
+            if length == 0xFFFFFFFF and long_size is not None:
+                length = long_size
+            there = size - offset - 8
+            if length not in _UNKNOWN_SIZES and length > there:
+                return f"{there} of {length} bytes of audio are there"
+            return None
+        offset += 8 + length + length % 2
+    return "it has no audio chunk"
+
+
+def _ogg(file: BinaryIO, size: int) -> str | None:
+    start = max(0, size - _TAIL_BYTES)
+    file.seek(start)
+    tail = file.read()
+    at = tail.rfind(b"OggS")
+    if at < 0:
+        return "its last page is missing"
+    header = tail[at : at + 27]
+    if len(header) < 27:
+        return "its last page is incomplete"
+    segments = tail[at + 27 : at + 27 + header[26]]
+    if len(segments) < header[26] or at + 27 + header[26] + sum(segments) > len(tail):
+        return "its last page is incomplete"
+    return None
+
+
+def _mp3(file: BinaryIO, size: int) -> str | None:
+    """Compare the size with that in the Xing or Info header, where there is one."""
+    head = file.read(10)
+    offset = 0
+    if head[:3] == b"ID3" and len(head) == 10:
+        # Four bytes of seven bits each.
+        offset = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(head[6:]))
+    file.seek(offset)
+    frame = file.read(4096)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if at < 0 or len(frame) < at + 16:
+        return None
+    flags = struct.unpack(">I", frame[at + 4 : at + 8])[0]
+    if not flags & 2:
+        return None
+    place = at + 8 + (4 if flags & 1 else 0)
+    declared = struct.unpack(">I", frame[place : place + 4])[0]
+    there = size - offset
+    # A few bytes either way are the habit of some encoders.
+    if declared > there + 1024:
+        return f"{there} of {declared} bytes are there"
+    return None

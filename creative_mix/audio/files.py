@@ -1,0 +1,174 @@
+"""Recordings read in blocks, with every kind of damage named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import soundfile as sf
+
+from ..errors import AudioFileError
+from . import BLOCK_FRAMES, FloatArray
+from .containers import cut_short
+from .rates import HIGHEST_RATE, LOWEST_RATE
+
+READABLE = "WAV, FLAC, OGG, MP3"
+
+_UNKNOWN_LENGTH = 1 << 48
+"""Streams of unknown length carry a huge number in place of their length."""
+
+
+class AudioReader:
+    """An open recording: one or two channels of float32 in blocks.
+
+    More than two channels are mixed down to two.
+
+    Args:
+        path: a WAV, FLAC, OGG or MP3 file, or anything else that libsndfile reads.
+
+    Raises:
+        AudioFileError: the file is missing, empty, not audio or cut short.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.name = str(path)
+        _check_readable(self.path, self.name)
+        damage = cut_short(self.path)
+        if damage:
+            raise AudioFileError(f"{self.name}: cut short ({damage}); copy or export it again")
+        try:
+            self._file = sf.SoundFile(self.path)
+        except (sf.LibsndfileError, TypeError, RuntimeError) as error:
+            raise AudioFileError(
+                f"{self.name}: not a recording that can be read; give one of {READABLE}"
+            ) from error
+        self.sample_rate: int = self._file.samplerate
+        self.file_channels: int = self._file.channels
+        self.format: str = self._file.format
+        self.subtype: str = self._file.subtype
+        if not LOWEST_RATE <= self.sample_rate <= HIGHEST_RATE:
+            self.close()
+            raise AudioFileError(
+                f"{self.name}: a sample rate of {self.sample_rate} Hz cannot be used; convert it "
+                f"to one between {LOWEST_RATE} and {HIGHEST_RATE} Hz"
+            )
+
+        if self.format == "FLAC":
+            self._check_end()
+
+    def _check_end(self) -> None:
+        """Look for the last frame, which a shorter reading would never come to."""
+        declared = self._file.frames
+        if not 0 < declared < _UNKNOWN_LENGTH:
+            return
+        try:
+            self._file.seek(declared - 1)
+            there = len(self._file.read(1, dtype="float32"))
+            self._file.seek(0)
+        except (sf.LibsndfileError, RuntimeError):
+            there = 0
+        if not there:
+            self.close()
+            raise AudioFileError(
+                f"{self.name}: cut short or damaged (its end cannot be read); "
+                "copy or export it again"
+            )
+
+    @property
+    def channels(self) -> int:
+        """Channels of the blocks: 1 or 2."""
+        return min(2, self.file_channels)
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield the whole recording.
+
+        Shape: each (1 or 2, up to BLOCK_FRAMES).
+
+        Raises:
+            AudioFileError: a sample is not a finite number, the file is damaged, or it ends
+                before its header says.
+        """
+        count = 0
+        while True:
+            try:
+                frames = self._file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
+            except (sf.LibsndfileError, RuntimeError) as error:
+                raise AudioFileError(
+                    f"{self.name}: damaged at {count / self.sample_rate:.2f} s; "
+                    "copy or export it again"
+                ) from error
+            if not len(frames):
+                break
+            # Every bad sample shows in the sum; the precise search is only for the message.
+            if not np.isfinite(frames.sum(dtype=np.float64)) and not np.isfinite(frames).all():
+                bad = int(np.argmin(np.isfinite(frames).all(axis=1)))
+                raise AudioFileError(
+                    f"{self.name}: NaN or infinite sample at {(count + bad) / self.sample_rate:.4f}"
+                    " s; export it again from its source"
+                )
+            count += len(frames)
+            yield np.ascontiguousarray(_fold(frames).T)
+        if count == 0:
+            raise AudioFileError(f"{self.name}: has no audio in it; record or export it again")
+        declared = self._file.frames
+        if count < declared < _UNKNOWN_LENGTH:
+            raise AudioFileError(
+                f"{self.name}: cut short ({count} of {declared} frames are there); "
+                "copy or export it again"
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check_readable(path: Path, name: str) -> None:
+    try:
+        if path.is_dir():
+            raise AudioFileError(f"{name}: is a folder; give a recording ({READABLE})")
+        with path.open("rb") as file:
+            first = file.read(1)
+    except FileNotFoundError:
+        raise AudioFileError(f"{name}: no such file; check the path") from None
+    except OSError as error:
+        raise AudioFileError(f"{name}: cannot be read ({error.strerror})") from None
+    if not first:
+        raise AudioFileError(f"{name}: the file is empty; record or export it again")
+
+
+# Rows: left, right.  5.1 as L R C LFE Ls Rs after ITU-R BS.775, the LFE left out.
+_HALF = 0.5**0.5
+_FIVE_ONE = np.array([[1, 0, _HALF, 0, _HALF, 0], [0, 1, _HALF, 0, 0, _HALF]], np.float32) / (
+    1 + 2 * _HALF
+)
+
+
+def _fold(frames: FloatArray) -> FloatArray:
+    """Return `frames` with at most two channels.
+
+    Shape: (N, C) -> (N, 1 or 2).
+    """
+    channels = frames.shape[1]
+    if channels <= 2:
+        return frames
+    if channels == 6:
+        return frames @ _FIVE_ONE.T
+    folded: FloatArray = np.stack(
+        [frames[:, 0::2].mean(axis=1), frames[:, 1::2].mean(axis=1)], axis=1
+    )
+    return folded

@@ -1,0 +1,251 @@
+"""The main job on signals: bring in, fit, render, level, bring out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .audio import FloatArray
+from .audio.fit import FittedPiano, falling, stretch_blocks
+from .audio.levels import CEILING_DB, LevelMeter, to_db, to_gain
+from .audio.rates import resample_blocks, resampled_length
+from .audio.store import SampleStore
+from .constants import COMPONENT_NAMES, SAMPLE_RATE
+from .errors import OptionError
+from .intake import Recording, Signal, check_length, describe_pair, take_in
+from .options import FITS, Fit
+from .renderer import Progress, Renderer, bias_vector
+
+MATCH_DB = 24.0
+"""Most that the result's level is changed to follow the piano's."""
+
+END_FADE_S = 0.005
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to mix."""
+
+    fit: Fit = "loop"
+    """What to do with a piano of another length."""
+
+    mix: float = 0.0
+    """Share of the untouched piano in the result, 0..1."""
+
+    bias: Mapping[str, float] = field(default_factory=dict)
+    """Bias of the selector by component name, each -8..8."""
+
+    def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise OptionError(f"fit {self.fit!r} is unknown; choose one of {', '.join(FITS)}")
+        if not 0.0 <= self.mix <= 1.0:
+            raise OptionError(f"mix {self.mix:g} is out of range; give 0 to 1")
+        bias_vector(self.bias)
+
+
+@dataclass
+class Mixture:
+    """A result that waits to be written."""
+
+    store: SampleStore
+    """Its samples at the piano's rate, before `gain`."""
+
+    sample_rate: int
+    gain: float
+    """Brings the peak below full scale where it would clip; else 1."""
+
+    weights: dict[str, float]
+    """Mean weight of each component over the frames."""
+
+    strikes: int
+    """Strikes that the model made."""
+
+    notes: list[str]
+    """One line for everything that was decided."""
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield the finished samples in order, each of shape (C, any)."""
+        for block in self.store.blocks():
+            yield block * np.float32(self.gain)
+
+
+def mix_signals(
+    drums: Signal,
+    piano: Signal,
+    renderer: Renderer,
+    settings: Settings,
+    stack: ExitStack,
+    progress: Progress | None = None,
+) -> Mixture:
+    """Return the piano's performance in the rhythm of the drums.
+
+    It lasts as long as the drums and has the piano's rate and channels.
+
+    Args:
+        drums: the rhythm.
+        piano: the sound and the harmony.
+        renderer: the model.
+        settings: how to mix.
+        stack: closes the result's store.
+        progress: called with the share that is done.
+
+    Raises:
+        AudioFileError: a recording is damaged or too short.
+    """
+    with ExitStack() as inner:
+        taken = take_in(drums, inner)
+        length = taken.store.length
+        out_length = resampled_length(taken.frames, drums.sample_rate, piano.sample_rate)
+        # A piano that is cut need not be read beyond the drums' end.
+        limit = None if settings.fit == "stretch" else length
+        source = take_in(piano, inner, limit)
+        for signal, recording in ((drums, taken), (piano, source)):
+            check_length(signal, recording, renderer.least_samples)
+        notes = describe_pair(drums, piano, taken, source, settings.fit)
+        fitted = _fit(source, length, settings.fit, inner)
+
+        rendered = inner.enter_context(SampleStore(piano.channels))
+        wet, dry = LevelMeter(SAMPLE_RATE), LevelMeter(SAMPLE_RATE)
+        counts = _Counts()
+        if source.silent:
+            notes.append(f"{piano.name}: silent, and so is the output")
+            _render_silence(rendered, fitted, dry)
+        elif taken.silent and not any(settings.bias.values()):
+            notes.append(f"{drums.name}: silent, and so nothing is struck")
+            _render_silence(rendered, fitted, dry)
+        else:
+            meters = (wet, dry)
+            _render(renderer, taken, source, fitted, rendered, settings, meters, counts, progress)
+
+        gain = _matching_gain(wet, dry)
+        out = stack.enter_context(SampleStore(piano.channels))
+        blended = _blend(rendered, fitted, gain, settings.mix)
+        peak = 0.0
+        for block in _fade_end(
+            resample_blocks(blended, SAMPLE_RATE, piano.sample_rate, out_length),
+            out_length,
+            piano.sample_rate,
+        ):
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
+            out.append(block)
+    ceiling = to_gain(CEILING_DB)
+    final_gain = 1.0
+    if peak > ceiling:
+        final_gain = ceiling / peak
+        notes.append(
+            f"peaks would have clipped: the output is {-to_db(final_gain):.1f} dB quieter than "
+            f"the piano; turn the piano down by as much to keep their levels equal"
+        )
+    return Mixture(out, piano.sample_rate, final_gain, counts.mean_weights(), counts.strikes, notes)
+
+
+def _fit(source: Recording, length: int, fit: Fit, stack: ExitStack) -> FittedPiano:
+    store = source.store
+    if fit == "stretch" and store.length != length:
+        store = stack.enter_context(SampleStore(source.store.channels))
+        for block in stretch_blocks(source.store, length, SAMPLE_RATE):
+            store.append(block)
+    return FittedPiano(store, length, fit, SAMPLE_RATE)
+
+
+class _Counts:
+    """What the model says beside the audio, summed over the blocks."""
+
+    def __init__(self) -> None:
+        self._sums = np.zeros(len(COMPONENT_NAMES))
+        self._frames = 0
+        self.strikes = 0
+        self._struck = False
+
+    def add(self, weights: FloatArray, strikes: FloatArray) -> None:
+        self._sums += weights.sum(axis=1, dtype=np.float64)
+        self._frames += weights.shape[1]
+        struck = np.concatenate([[self._struck], strikes > 0.5])
+        self.strikes += int((struck[1:] & ~struck[:-1]).sum())
+        self._struck = bool(struck[-1])
+
+    def mean_weights(self) -> dict[str, float]:
+        if not self._frames:
+            return {}
+        mean = self._sums / self._frames
+        return {name: float(value) for name, value in zip(COMPONENT_NAMES, mean, strict=True)}
+
+
+def _render(
+    renderer: Renderer,
+    taken: Recording,
+    source: Recording,
+    fitted: FittedPiano,
+    rendered: SampleStore,
+    settings: Settings,
+    meters: tuple[LevelMeter, LevelMeter],
+    counts: _Counts,
+    progress: Progress | None,
+) -> None:
+    """Append the performance to `rendered`; meter it and the piano along it."""
+    drums_gain, piano_gain = np.float32(taken.input_gain), np.float32(source.input_gain)
+    length = taken.store.length
+    wet, dry = meters
+    for block in renderer.render_blocks(
+        lambda start, stop: taken.store.read(start, stop) * drums_gain,
+        lambda start, stop: fitted.read(start, stop) * piano_gain,
+        length,
+        settings.bias,
+    ):
+        stop = block.start + block.mix.shape[1]
+        heard = fitted.read(block.start, stop)
+        mix = block.mix / piano_gain
+        wet.add(mix)
+        dry.add(heard)
+        rendered.append(mix)
+        counts.add(block.weights, block.strikes)
+        if progress is not None:
+            progress(stop / length)
+
+
+def _render_silence(rendered: SampleStore, fitted: FittedPiano, dry: LevelMeter) -> None:
+    step = 1 << 20
+    for start in range(0, fitted.length, step):
+        heard = fitted.read(start, min(fitted.length, start + step))
+        dry.add(heard)
+        rendered.append(np.zeros_like(heard))
+
+
+def _matching_gain(wet: LevelMeter, dry: LevelMeter) -> float:
+    """Return the gain that makes the result as loud as the piano; 1 where either is silent."""
+    change_db = dry.loudness_lufs - wet.loudness_lufs
+    if not math.isfinite(change_db):
+        return 1.0
+    return to_gain(min(max(change_db, -MATCH_DB), MATCH_DB))
+
+
+def _blend(
+    rendered: SampleStore, fitted: FittedPiano, gain: float, share: float
+) -> Iterator[FloatArray]:
+    start = 0
+    for block in rendered.blocks():
+        stop = start + block.shape[1]
+        mixed = block * np.float32(gain * (1.0 - share))
+        if share > 0:
+            mixed += fitted.read(start, stop) * np.float32(share)
+        start = stop
+        yield mixed
+
+
+def _fade_end(blocks: Iterator[FloatArray], length: int, sample_rate: int) -> Iterator[FloatArray]:
+    """Yield `blocks` with the last 5 ms faded."""
+    fade = falling(min(int(END_FADE_S * sample_rate), length))
+    first = length - len(fade)
+    start = 0
+    for block in blocks:
+        stop = start + block.shape[1]
+        if stop > first:
+            block = block.copy()
+            begin = max(start, first)
+            block[:, begin - start :] *= fade[begin - first : stop - first]
+        start = stop
+        yield block

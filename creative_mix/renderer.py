@@ -1,0 +1,275 @@
+"""The model run over recordings of any length, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .audio import FloatArray
+from .constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
+from .errors import CreativeMixError, DeviceError, ModelFileError, OptionError
+from .options import BIAS_RANGE, Device
+from .runtime import open_session
+
+WEIGHTS_PATH = Path(__file__).parent / "weights" / "creative_mix.onnx"
+"""The model that comes with the package."""
+
+CHUNK_FRAMES = 1024
+"""Frames that one call of the model adds to the result: 11.9 s."""
+
+FORMAT_VERSION = "1"
+
+SKIP_INPUT = "skip_frames"
+"""Optional input of a model: leading frames that only serve as context and are not given out."""
+
+Read = Callable[[int, int], FloatArray]
+"""`read(start, stop)` gives these samples of a recording, shape (C, stop - start)."""
+
+Progress = Callable[[float], None]
+"""Called with the share that is done, 0..1."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of the result."""
+
+    start: int
+    """Its first sample."""
+
+    mix: FloatArray
+    """The piano's performance, shape (C, N)."""
+
+    weights: FloatArray
+    """The selector's weight of every component in every frame, shape (6, T)."""
+
+    strikes: FloatArray
+    """The probability of a strike in every frame, shape (T,)."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself."""
+
+    lookback_frames: int
+    lookahead_frames: int
+    least_samples: int
+    version: str
+    licence: str
+
+
+def bias_vector(bias: Mapping[str, float] | None) -> FloatArray:
+    """Return the selector's bias in the model's order.
+
+    Args:
+        bias: from some of COMPONENT_NAMES to -8..8; what is not named is 0.
+
+    Shape: (6,).
+
+    Raises:
+        OptionError: an unknown name, or a value out of range.
+
+    >>> bias_vector({"target_rhythm": 1.5}).tolist()
+    [0.0, 0.0, 0.0, 1.5, 0.0, 0.0]
+    """
+    vector = np.zeros(len(COMPONENT_NAMES), np.float32)
+    low, high = BIAS_RANGE
+    for name, value in (bias or {}).items():
+        if name not in COMPONENT_NAMES:
+            raise OptionError(
+                f"bias {name!r} is unknown; choose among {', '.join(COMPONENT_NAMES)}"
+            )
+        if not low <= value <= high:
+            raise OptionError(f"bias {name}={value:g} is out of range; give {low:g} to {high:g}")
+        vector[COMPONENT_NAMES.index(name)] = value
+    return vector
+
+
+class Renderer:
+    """The model, loaded and ready to render.
+
+    A render is defined as one call of the model on the whole recordings.  Long ones go through in
+    chunks that carry the model's whole receptive field, and come out the same.
+
+    Args:
+        model_path: an ONNX file that `creative-mix export` wrote; by default the model that comes
+            with the package.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads, at least 1; by default as many as there are cores.
+        chunk_frames: frames of the result that one call makes, at least 1.
+
+    Raises:
+        RuntimeMissingError: no ONNX Runtime is installed.
+        DeviceError: `device` is "cuda" and CUDA cannot be used.
+        ModelFileError: the file is missing or not such a model.
+    """
+
+    def __init__(
+        self,
+        model_path: str | os.PathLike[str] | None = None,
+        device: Device = "auto",
+        threads: int | None = None,
+        chunk_frames: int = CHUNK_FRAMES,
+    ) -> None:
+        path = WEIGHTS_PATH if model_path is None else Path(model_path)
+        session = open_session(path, device, threads)
+        self._session = session.run
+        self.device = session.device
+        self.threads = session.threads
+        self.notice = session.notice
+        optional = self._session.get_overridable_initializers()
+        self._can_skip = any(each.name == SKIP_INPUT for each in optional)
+        self.info = _read_info(path, self._session.get_modelmeta().custom_metadata_map)
+        self.chunk_frames = chunk_frames
+        if chunk_frames < 1:
+            raise OptionError(f"chunk_frames must be at least 1, not {chunk_frames}")
+
+    @property
+    def least_samples(self) -> int:
+        """Samples at 44.1 kHz below which nothing can be rendered."""
+        return self.info.least_samples
+
+    def render(
+        self,
+        drums: FloatArray,
+        piano: FloatArray,
+        bias: Mapping[str, float] | FloatArray | None = None,
+        progress: Progress | None = None,
+    ) -> FloatArray:
+        """Return the piano's performance in the rhythm of the drums.
+
+        Args:
+            drums: samples at 44.1 kHz.
+            piano: as many samples, at 44.1 kHz.
+            bias: added to the selection of the components: by name, or all six in order.
+            progress: called with the share that is done.
+
+        Shape: drums (C', N), piano (C, N) -> (C, N).
+
+        Raises:
+            OptionError: the shapes do not go together, or a bias is out of range.
+        """
+        if drums.ndim != 2 or piano.ndim != 2 or drums.shape[1] != piano.shape[1]:
+            raise OptionError(
+                f"drums {drums.shape} and piano {piano.shape} do not go together; "
+                "give (channels, samples) of one length"
+            )
+        out = np.empty(piano.shape, np.float32)
+        for block in self.render_blocks(
+            lambda start, stop: drums[:, start:stop],
+            lambda start, stop: piano[:, start:stop],
+            drums.shape[1],
+            bias,
+        ):
+            stop = block.start + block.mix.shape[1]
+            out[:, block.start : stop] = block.mix
+            if progress is not None:
+                progress(stop / drums.shape[1])
+        return out
+
+    def render_blocks(
+        self,
+        read_drums: Read,
+        read_piano: Read,
+        length: int,
+        bias: Mapping[str, float] | FloatArray | None = None,
+    ) -> Iterator[Block]:
+        """Yield the performance in order, in blocks that end on a frame or with the recording.
+
+        Args:
+            read_drums: gives samples of the drums at 44.1 kHz.
+            read_piano: gives samples of the piano at 44.1 kHz.
+            length: samples of both.
+            bias: as for `render`.
+
+        Raises:
+            OptionError: `length` is below `least_samples`, or a bias is out of range.
+            DeviceError: the model could not be run, for lack of memory above all.
+            CreativeMixError: the model gave a number that is not finite.
+        """
+        if length < self.least_samples:
+            raise OptionError(f"{length} samples are too few; the model needs {self.least_samples}")
+        if bias is None or isinstance(bias, Mapping):
+            bias = bias_vector(bias)
+        frames = -(-length // HOP_LENGTH)
+        for first in range(0, frames, self.chunk_frames):
+            last = min(frames, first + self.chunk_frames)
+            yield self._chunk(read_drums, read_piano, length, bias, first, last)
+
+    def _chunk(
+        self,
+        read_drums: Read,
+        read_piano: Read,
+        length: int,
+        bias: FloatArray,
+        first: int,
+        last: int,
+    ) -> Block:
+        """Return frames `first` to `last`, from all the frames that they depend on."""
+        begin = max(0, first - self.info.lookback_frames)
+        stop = min(length, (last + self.info.lookahead_frames) * HOP_LENGTH)
+        # The recording's last frames may be fewer than the model takes.
+        begin = min(begin, max(0, (stop - self.least_samples) // HOP_LENGTH))
+        start = begin * HOP_LENGTH
+        feeds = {
+            "drums": np.ascontiguousarray(read_drums(start, stop)[None], np.float32),
+            "piano": np.ascontiguousarray(read_piano(start, stop)[None], np.float32),
+            "bias": np.asarray(bias, np.float32).reshape(1, -1),
+        }
+        skipped = first - begin if self._can_skip else 0
+        if skipped:
+            feeds[SKIP_INPUT] = np.array([skipped], np.int64)
+        try:
+            mix, weights, strikes = self._session.run(["mix", "weights", "strikes"], feeds)
+        except Exception as error:
+            # The runtime has a class of its own for every kind of failure.
+            remedy = "use --device cpu" if self.device == "cuda" else "is there enough memory?"
+            reason = str(error).splitlines()[0][:160]
+            raise DeviceError(
+                f"the model failed on the {self.device} near {start / SAMPLE_RATE:.1f} s "
+                f"({reason}); {remedy}"
+            ) from error
+        origin = (begin + skipped) * HOP_LENGTH
+        kept = slice(first * HOP_LENGTH - origin, min(length, last * HOP_LENGTH) - origin)
+        inside = slice(first - begin - skipped, last - begin - skipped)
+        block = Block(
+            first * HOP_LENGTH, mix[0][:, kept], weights[0][:, inside], strikes[0][inside]
+        )
+        if not np.isfinite(block.mix).all():
+            raise CreativeMixError(
+                f"the model gave a number that is not finite near {start / SAMPLE_RATE:.1f} s; "
+                "check the recordings' levels"
+            )
+        return block
+
+
+def _read_info(path: Path, metadata: dict[str, Any]) -> ModelInfo:
+    """Return the metadata of a model, checked against what this package can run."""
+    expected = {
+        "format_version": FORMAT_VERSION,
+        "sample_rate": str(SAMPLE_RATE),
+        "hop_length": str(HOP_LENGTH),
+        "component_names": ",".join(COMPONENT_NAMES),
+    }
+    for key, value in expected.items():
+        if metadata.get(key) != value:
+            raise ModelFileError(
+                f"{path}: {key} is {metadata.get(key)!r} where {value!r} is needed; "
+                "give a model that `creative-mix export` of this version wrote"
+            )
+    try:
+        return ModelInfo(
+            lookback_frames=int(metadata["lookback_frames"]),
+            lookahead_frames=int(metadata["lookahead_frames"]),
+            least_samples=max(1, int(metadata["least_samples"])),
+            version=metadata.get("version", ""),
+            licence=metadata.get("licence", ""),
+        )
+    except (KeyError, ValueError) as error:
+        raise ModelFileError(
+            f"{path}: its metadata lacks {error}; export it again with `creative-mix export`"
+        ) from error

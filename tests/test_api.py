@@ -1,0 +1,147 @@
+"""`creative_mix.render` and the rules of a mix: length, level, silence, blend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from conftest import make_drums, make_piano
+
+import creative_mix
+from creative_mix.api import Settings, render_files
+from creative_mix.audio import FloatArray
+from creative_mix.audio.levels import LevelMeter
+from creative_mix.errors import AudioFileError, OptionError
+
+RATE = 44100
+
+
+@pytest.fixture(scope="module")
+def renderer(model_path: Path) -> creative_mix.Renderer:
+    return creative_mix.Renderer(model_path)
+
+
+def loudness(samples: FloatArray, rate: int) -> float:
+    meter = LevelMeter(rate)
+    meter.add(np.atleast_2d(samples))
+    return meter.loudness_lufs
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_shape_is_the_drums_length_and_the_pianos_channels(
+    renderer: creative_mix.Renderer, rate: int, channels: int
+) -> None:
+    drums, piano = make_drums(rate, 1.237), make_piano(rate, 1.0, channels)
+    out = creative_mix.render(drums, piano, rate, renderer=renderer)
+    assert out.shape == (channels, drums.shape[1])
+    assert out.dtype == np.float32
+
+
+def test_flat_arrays_give_a_flat_array(renderer: creative_mix.Renderer) -> None:
+    drums, piano = make_drums(RATE, 1.0)[0], make_piano(RATE, 1.0)[0]
+    flat = creative_mix.render(drums, piano, RATE, renderer=renderer)
+    assert flat.shape == drums.shape
+    deep = creative_mix.render(drums[None], piano[None], RATE, renderer=renderer)
+    np.testing.assert_array_equal(deep[0], flat)
+
+
+def test_loudness_follows_the_piano(renderer: creative_mix.Renderer) -> None:
+    drums = make_drums(RATE, 4.0)
+    for level in (0.1, 0.3):
+        piano = make_piano(RATE, 4.0) * np.float32(level)
+        out = creative_mix.render(drums, piano, RATE, renderer=renderer)
+        assert loudness(out, RATE) == pytest.approx(loudness(piano, RATE), abs=0.5)
+
+
+def test_peaks_never_clip(renderer: creative_mix.Renderer) -> None:
+    out = creative_mix.render(
+        make_drums(RATE, 2.0), make_piano(RATE, 2.0) * np.float32(5), RATE, renderer=renderer
+    )
+    assert np.abs(out).max() == pytest.approx(10 ** (-0.1 / 20), abs=1e-4)
+
+
+def test_mix_blends_the_piano_in(renderer: creative_mix.Renderer) -> None:
+    drums, piano = make_drums(RATE, 2.0), make_piano(RATE, 2.0) * np.float32(0.5)
+    wet, half, dry = (
+        creative_mix.render(drums, piano, RATE, mix=share, renderer=renderer)
+        for share in (0.0, 0.5, 1.0)
+    )
+    np.testing.assert_allclose(half, (wet + dry) / 2, atol=1e-6)
+    np.testing.assert_allclose(dry[:, :-300], piano[:, :-300], atol=1e-6)
+
+
+def test_the_end_is_faded(renderer: creative_mix.Renderer) -> None:
+    out = creative_mix.render(
+        make_drums(RATE, 1.0), make_piano(RATE, 1.0), RATE, mix=1.0, renderer=renderer
+    )
+    assert np.abs(out[:, -1]).max() < 1e-3
+
+
+def test_silence_gives_silence(renderer: creative_mix.Renderer) -> None:
+    drums, piano = make_drums(RATE, 1.0), make_piano(RATE, 1.0)
+    for first, second in ((np.zeros_like(drums), piano), (drums, np.zeros_like(piano))):
+        assert not creative_mix.render(first, second, RATE, renderer=renderer).any()
+
+
+def test_antiphase_stereo_does_not_vanish(renderer: creative_mix.Renderer) -> None:
+    drums, piano = make_drums(RATE, 2.0), make_piano(RATE, 2.0, 1) * np.float32(0.3)
+    out = creative_mix.render(drums, np.concatenate([piano, -piano]), RATE, renderer=renderer)
+    assert loudness(out[:1], RATE) > -60
+    assert np.corrcoef(out)[0, 1] < -0.9
+
+
+def test_files_and_arrays_agree(
+    renderer: creative_mix.Renderer, model_path: Path, tmp_path: Path
+) -> None:
+    drums, piano = make_drums(RATE, 1.5), make_piano(RATE, 1.0) * np.float32(0.5)
+    sf.write(tmp_path / "d.wav", drums.T, RATE, "FLOAT")
+    sf.write(tmp_path / "p.wav", piano.T, RATE, "FLOAT")
+    said: list[str] = []
+    result = render_files(
+        tmp_path / "d.wav",
+        tmp_path / "p.wav",
+        tmp_path / "o.wav",
+        settings=Settings(mix=0.25),
+        model_path=model_path,
+        say=said.append,
+    )
+    assert (result.frames, result.subtype, result.channels) == (drums.shape[1], "FLOAT", 2)
+    assert set(result.weights) == set(creative_mix.renderer.COMPONENT_NAMES)
+    assert any(line.startswith("device: ") for line in said)
+    written, _ = sf.read(tmp_path / "o.wav", dtype="float32")
+    expected = creative_mix.render(drums, piano, RATE, mix=0.25, renderer=renderer)
+    np.testing.assert_allclose(written.T, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        ({"mix": 2.0}, "mix"),
+        ({"fit": "squeeze"}, "fit"),
+        ({"bias": {"groove": 1.0}}, "groove"),
+        ({"sample_rate": 100}, "sample_rate"),
+        ({"drums": np.zeros((3, 9000))}, "shape"),
+        ({"drums": np.zeros((1, 0))}, "no samples"),
+        ({"piano": np.full(9000, np.nan)}, "NaN"),
+    ],
+)
+def test_wrong_arguments(
+    arguments: dict[str, object], message: str, renderer: creative_mix.Renderer
+) -> None:
+    given: dict[str, object] = {
+        "drums": make_drums(RATE, 1.0),
+        "piano": make_piano(RATE, 1.0),
+        "sample_rate": RATE,
+        "renderer": renderer,
+        **arguments,
+    }
+    with pytest.raises(OptionError, match=message):
+        creative_mix.render(**given)  # type: ignore[arg-type]
+
+
+def test_too_short_is_said(renderer: creative_mix.Renderer) -> None:
+    with pytest.raises(AudioFileError, match="drums: lasts"):
+        creative_mix.render(np.zeros(100) + 0.1, make_piano(RATE, 1.0), RATE, renderer=renderer)
