@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from creative_mix.model.config import ModelConfig
+from creative_mix.model.decoder import decoder_field
 from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES
 
 LEAST_SAMPLES = 2048
@@ -31,6 +32,5 @@ def receptive_field(config: ModelConfig) -> tuple[int, int]:
     rhythm = _sum(encoder, (3, 1), _RHYTHM_HEAD, _PEAK)
     attack = _sum(rhythm, (config.strike_window + config.attack_window, STRUCK_WITHIN_FRAMES + 1))
     read = (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2)
-    decoder = _sum(_SPECTRUM, (3 * config.decoder_blocks + 1, config.decoder_blocks + 1), _SPECTRUM)
     ways = (struck, attack, read)
-    return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder)
+    return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder_field(config))

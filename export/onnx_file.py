@@ -20,7 +20,7 @@ from creative_mix.export.field import LEAST_SAMPLES, receptive_field
 from creative_mix.model.system import CreativeMix
 
 OPSET = 17
-INPUTS = ("drums", "piano", "bias")
+INPUTS = ("drums", "piano", "bias", "skip_frames")
 OUTPUTS = ("mix", "weights", "strikes")
 DYNAMIC = {
     "drums": {0: "batch", 1: "drum_channels", 2: "samples"},
@@ -39,9 +39,12 @@ class Graph(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, drums: Tensor, piano: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
-        result = self.model(drums, piano, bias)
-        return result.mix, result.weights, result.strikes
+    def forward(
+        self, drums: Tensor, piano: Tensor, bias: Tensor, skip_frames: Tensor
+    ) -> tuple[Tensor, ...]:
+        skip = skip_frames[0]
+        result = self.model(drums, piano, bias, skip=skip)
+        return result.mix, result.weights[:, :, skip:], result.strikes[:, skip:]
 
 
 def export_onnx(model: CreativeMix, path: str | Path, *, version: str | None = None) -> None:
@@ -60,6 +63,7 @@ def export_onnx(model: CreativeMix, path: str | Path, *, version: str | None = N
         torch.randn(1, 2, samples) * 0.1,
         torch.randn(1, 2, samples) * 0.1,
         torch.zeros(1, 6),
+        torch.tensor([20]),
     )
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         raw = Path(folder) / "raw.onnx"
@@ -80,6 +84,8 @@ def export_onnx(model: CreativeMix, path: str | Path, *, version: str | None = N
         parameters = {f"model.{name}": value for name, value in model.named_parameters()}
         restore_duplicates(proto, parameters)
         halve_weights(proto, set(parameters))
+        # A default of 0 makes this input optional: hosts that render in one piece need not know it.
+        proto.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.int64), INPUTS[3]))
         describe(proto, model, version or distribution.version("creative-mix"))
         onnx.checker.check_model(proto, full_check=True)
         whole = Path(folder) / path.name

@@ -53,11 +53,11 @@ class Variants:
         zeroed: int | None = None,
         stages: int | None = None,
     ) -> Audio:
-        drums, piano = self._audio(index)
+        piano = self._audio(index)[1]
         analysis, weights, output, encoding = self._encode(index, zeroed, stages)
         if recode is not None:
             encoding = recode(encoding, index)
-        result = self.model.decode(drums, piano, analysis, weights, output, encoding)
+        result = self.model.decode(piano, analysis, weights, output, encoding)
         return np.asarray(result.mix[0].numpy())
 
     def _audio(self, index: int) -> tuple[Tensor, Tensor]:

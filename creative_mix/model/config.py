@@ -35,7 +35,7 @@ class ModelConfig:
     """ConvNeXt blocks of the decoder."""
     refiner_bins: int = 512
     """Lowest STFT bins whose gains are refined bin by bin."""
-    refiner_width: int = 12
+    refiner_width: int = 16
     """Channels of that refinement."""
     strike_window: int = 320
     """Frames behind within which a drum hit can still be the last strike of a voice."""

@@ -25,21 +25,41 @@ SOURCES = VOICES + 1
 """The present piano and one stream a voice."""
 
 
+def decoder_field(config: ModelConfig) -> tuple[int, int]:
+    """Frames behind and ahead of a frame of audio that the decoder and its two STFTs see."""
+    spectrum = 2  # a window of 2048 around a hop of 512 reaches two frames on either side
+    shaping = 3 * config.decoder_blocks + GainRefiner.LOOKBACK
+    return 2 * spectrum + shaping, 2 * spectrum + config.decoder_blocks + 1
+
+
 class GainRefiner(nn.Module):
     """Sharpens the gains of the lowest bins from the sources' spectra around each bin.
 
-    Shape: logits and log powers, both (B, 4, F, T) -> logits (B, 4, F, T).
+    What a bin needs can often be told from the bin itself: a stream that is loud where the present
+    piano is silent plays a note that has been released. The same small network looks at every bin
+    and the frames just before, knowing which bin it is and what the decoder thinks of the frame.
+
+    Shape: logits and log powers, both (B, 4, F, T), hidden (B, D, T) -> logits (B, 4, F, T).
     """
 
-    def __init__(self, bins: int, width: int) -> None:
+    LOOKBACK = 2
+
+    def __init__(self, bins: int, width: int, hidden_dim: int) -> None:
         super().__init__()
         self.bins = bins
         self.enter = nn.Conv2d(2 * SOURCES, width, (5, 1), padding=(2, 0))
+        self.place = nn.Parameter(torch.zeros(width, bins))
+        self.frame = nn.Conv1d(hidden_dim, width, 1)
+        self.near = nn.Conv2d(width, width, (3, 1 + self.LOOKBACK), padding=(1, 0))
+        self.back = nn.Conv2d(width, width, 1)
         self.leave = nn.Conv2d(width, SOURCES, (5, 1), padding=(2, 0))
 
-    def forward(self, logits: Tensor, powers: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, powers: Tensor, hidden: Tensor) -> Tensor:
         low = torch.cat([logits[:, :, : self.bins], powers[:, :, : self.bins]], 1)
-        change = self.leave(functional.gelu(self.enter(low)))
+        low = self.enter(low) + self.place.unsqueeze(2) + self.frame(hidden).unsqueeze(2)
+        low = functional.gelu(low)
+        near = functional.gelu(self.near(functional.pad(low, (self.LOOKBACK, 0))))
+        change = self.leave(low + self.back(near))
         return logits + functional.pad(change, (0, 0, 0, BINS - self.bins))
 
 
@@ -63,11 +83,15 @@ class Decoder(nn.Module):
         )
         self.out_norm = FrameNorm(width)
         self.gains = nn.Conv1d(width, SOURCES * BINS, 1)
-        self.refiner = GainRefiner(config.refiner_bins, config.refiner_width)
+        self.refiner = GainRefiner(config.refiner_bins, config.refiner_width, width)
         self.envelope = nn.Conv1d(width, ENVELOPE_STEPS, 1)
         self.generated = nn.Conv1d(width, 3 * BINS, 1)
         with torch.no_grad():
             self.gains.weight.mul_(0.5)
+            for part in (self.refiner.frame, self.refiner.back):
+                part.weight.mul_(0.1)
+                assert part.bias is not None
+                part.bias.zero_()
             self.gains.bias.zero_()
             self.gains.bias[:BINS] = -2.0
             self.envelope.weight.mul_(0.1)
@@ -105,7 +129,7 @@ class Decoder(nn.Module):
         hidden = self.out_norm(hidden)
 
         logits = self.gains(hidden).reshape(batch, SOURCES, BINS, frames)
-        logits = self.refiner(logits, loudness).float()
+        logits = self.refiner(logits, loudness, hidden).float()
         gain = (MAX_GAIN * torch.sigmoid(logits)).transpose(2, 3)  # (B, 4, T, F)
         shaped = (sources * gain[:, :, None, :, None]).sum(1)  # (B, C, T, 2, F)
         audio = stft.inverse(shaped + self._generate(hidden, present))

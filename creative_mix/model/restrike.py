@@ -54,7 +54,9 @@ def _last_of_two(newest: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return newest, (1 - newest) * second
 
 
-def restrike(piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfig) -> Restrikes:
+def restrike(
+    piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfig, first: Tensor | int = 0
+) -> Restrikes:
     """Restart every voice of the piano at its strikes.
 
     Parameters
@@ -62,15 +64,18 @@ def restrike(piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfi
     piano : audio, 44.1 kHz
     strikes : what the output strikes
     attacks : the piano's own attacks, voice by voice
+    first : frame from which on the streams are wanted
 
-    Shape: piano (B, C, N) -> streams (B, V, C, N).
+    Shape: piano (B, C, N) -> streams (B, V, C, 512 (T - first)); the rest (.., T - first) as well.
     """
     with torch.no_grad(), torch.autocast(piano.device.type, enabled=False):
-        return _restrike(piano.float(), strikes, attacks, config)
+        return _restrike(piano.float(), strikes, attacks, config, first)
 
 
-def _restrike(piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfig) -> Restrikes:
-    batch, channels, samples = piano.shape
+def _restrike(
+    piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfig, first: Tensor | int
+) -> Restrikes:
+    batch, channels = piano.shape[:2]
     frames = strikes.probability.shape[2]
     strength = peak_strength(strikes.probability.float(), STRIKE_RAMP)
     attack_strength = peak_strength(attacks.probability.float(), ATTACK_RAMP)
@@ -91,7 +96,10 @@ def _restrike(piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConf
     attack_weights = _last_of_two(*sureness)
 
     # For every sample: which of the voice's two newest strikes is the last one.
-    candidates = last_candidates(strength, config.strike_window, 1)
+    candidates = [
+        index[:, :, first:] for index in last_candidates(strength, config.strike_window, 1)
+    ]
+    here = here[first:]
     inside = torch.arange(HOP_LENGTH, device=piano.device, dtype=torch.float32)
     present = []
     for index in candidates:
@@ -103,9 +111,9 @@ def _restrike(piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConf
     table = _sample_table(piano, frames)
     position = (here - 1).unsqueeze(1) * HOP_LENGTH + inside  # (T, 512)
     streams = torch.zeros(
-        batch, VOICES, frames, HOP_LENGTH, channels, device=piano.device, dtype=torch.float32
+        batch, VOICES, here.shape[0], HOP_LENGTH, channels, device=piano.device
     )
-    shift = torch.zeros_like(strength)
+    shift = torch.zeros_like(candidates[0])
     for index, weight in zip(candidates, strike_weights, strict=True):
         for (hops, rest), attack_weight in zip(lags, attack_weights, strict=True):
             hops_there, rest_there = at_frames(hops, index), at_frames(rest, index)
@@ -116,10 +124,10 @@ def _restrike(piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConf
             sound = taps[..., 0, :] + part * (taps[..., 1, :] - taps[..., 0, :])
             streams = streams + sound * (weight * weight_there.unsqueeze(3)).unsqueeze(4)
             shift = shift + (hops_there + rest_there) * weight_there * weight[..., HOP_LENGTH // 2]
-    streams = streams.permute(0, 1, 4, 2, 3).reshape(batch, VOICES, channels, -1)[..., :samples]
+    streams = streams.permute(0, 1, 4, 2, 3).reshape(batch, VOICES, channels, -1)
 
     middle = torch.stack([weight[..., HOP_LENGTH // 2] for weight in strike_weights], 1)
-    index = torch.stack(list(candidates), 1)
+    index = torch.stack(candidates, 1)
     ages = torch.stack(
         [(here - i) * HOP_LENGTH + HOP_LENGTH / 2 - at_frames(strike_time, i) for i in candidates],
         1,
@@ -151,12 +159,12 @@ def _read(table: Tensor, position: Tensor) -> Tensor:
 def remember(encoding: Tensor, restrikes: Restrikes) -> Tensor:
     """The composed encoding as it was at each voice's last strike.
 
-    Shape: (B, D, T) -> (B, V * D, T).
+    Shape: (B, D, T) -> (B, V * D, T - first).
     """
     batch, dim, frames = encoding.shape
     rows = functional.pad(encoding, (1, 0)).transpose(1, 2).reshape(batch * (frames + 1), dim)
-    first = torch.arange(batch, device=encoding.device).view(batch, 1, 1, 1) * (frames + 1)
-    found = functional.embedding(restrikes.strike_index.long() + first, rows)
+    start = torch.arange(batch, device=encoding.device).view(batch, 1, 1, 1) * (frames + 1)
+    found = functional.embedding(restrikes.strike_index.long() + start, rows)
     weight = restrikes.strike_weight.unsqueeze(4).to(found.dtype)
     total = (found * weight).sum(1)  # (B, V, T, D)
-    return total.permute(0, 1, 3, 2).reshape(batch, VOICES * dim, frames)
+    return total.transpose(2, 3).flatten(1, 2)

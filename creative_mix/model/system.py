@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.agent import CascadeStage, CompositionalCreativeAgent
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.decoder import Decoder
+from creative_mix.model.decoder import Decoder, decoder_field
 from creative_mix.model.encoder import Encoder
 from creative_mix.model.restrike import Restrikes, remember, restrike
 from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets
@@ -92,25 +93,34 @@ class CreativeMix(nn.Module):
         piano: Tensor,
         bias: Tensor | None = None,
         known: tuple[Onsets, Onsets] | None = None,
+        skip: Tensor | int = 0,
     ) -> Result:
-        """Compose; ``known`` strikes and attacks stand in for the rhythm head's in training."""
+        """Compose.
+
+        Parameters
+        ----------
+        drums, piano : audio of equal length at 44.1 kHz
+        bias : added to the selection logits
+        known : strikes and attacks that stand in for the rhythm heads' in training
+        skip : frames at the start that serve as context alone; ``mix`` begins after them
+        """
         analysis = self.analyse(drums, piano)
         weights = self.agent.select(analysis.components, bias)
         composition = self.agent.compose(analysis.components, weights)
         encoding = self.refine(analysis, composition.output)
-        return self.decode(drums, piano, analysis, weights, composition.output, encoding, known)
+        return self.decode(piano, analysis, weights, composition.output, encoding, known, skip)
 
     def decode(
         self,
-        drums: Tensor,
         piano: Tensor,
         analysis: Analysis,
         weights: Tensor,
         agent_output: Tensor,
         encoding: Tensor,
         known: tuple[Onsets, Onsets] | None = None,
+        skip: Tensor | int = 0,
     ) -> Result:
-        """Strike, remember, decode."""
+        """Strike, remember, decode; ``mix`` begins after ``skip`` frames."""
         drum_logits, drum_offset = self.drum_rhythm(analysis.components[:, 0])
         piano_logits, piano_offset = self.piano_rhythm(analysis.components[:, 3])
         permit_logits = self.permit(encoding).float()
@@ -122,19 +132,27 @@ class CreativeMix(nn.Module):
         )
         onsets = Onsets(mixed.probability * torch.sigmoid(permit_logits), mixed.offset)
         used_strikes, used_attacks = known or (onsets, attacks)
-        restrikes = restrike(piano, used_strikes, used_attacks, self.config)
+        lookback = decoder_field(self.config)[0]
+        first = (
+            torch.clamp(skip - lookback, min=0)
+            if isinstance(skip, Tensor)
+            else max(0, skip - lookback)
+        )
+        restrikes = restrike(piano, used_strikes, used_attacks, self.config, first)
         memory = remember(encoding, restrikes)
         audio = self.decoder(
-            encoding,
+            encoding[:, :, first:],
             memory,
             describe_ages(restrikes),
-            analysis.piano_spectra,
+            analysis.piano_spectra[:, :, first:],
             self.stft(restrikes.streams),
             self.stft,
         )
-        audio = audio + self._drum_timbre(analysis.drum_spectra, weights)
+        drum_spectra = analysis.drum_spectra[:, :, first:]
+        audio = audio + self._drum_timbre(drum_spectra, weights[:, :, first:])
+        begin, end = (skip - first) * HOP_LENGTH, piano.shape[2] - first * HOP_LENGTH
         return Result(
-            mix=audio[..., : piano.shape[2]],
+            mix=audio[:, :, begin:end],
             weights=weights,
             strikes=onsets.probability.amax(1),
             analysis=analysis,
