@@ -16,7 +16,7 @@ COMPONENT_NAMES = (
     "target_harmony",
     "target_timbre",
 )
-"""The six component types in the order of the selector's outputs; input is the drums, target the piano."""
+"""The six component types in the selector's order; input is the drums, target the piano."""
 
 VOICE_NAMES = ("low", "inner", "top")
 """The voices of the piano that a drum hit can strike."""

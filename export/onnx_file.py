@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tempfile
 import warnings
+from collections.abc import Mapping
 from importlib import metadata as distribution
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def export_onnx(model: CreativeMix, path: str | Path, *, version: str | None = N
         whole.replace(path)
 
 
-def restore_duplicates(proto: onnx.ModelProto, parameters: dict[str, Tensor]) -> None:
+def restore_duplicates(proto: onnx.ModelProto, parameters: Mapping[str, Tensor]) -> None:
     """Give back the parameters that torch replaced by another of the same values."""
     present = {tensor.name for tensor in proto.graph.initializer}
     for node in [n for n in proto.graph.node if n.op_type == "Identity"]:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.encoder import log_power
-from creative_mix.model.layers import ConvNeXtBlock, FrameNorm
+from creative_mix.model.layers import ConvNeXtBlock, FrameNorm, fill_bias
 from creative_mix.model.rhythm import VOICES
 from creative_mix.model.spectral import BINS, Stft
 
@@ -88,14 +88,10 @@ class Decoder(nn.Module):
         self.generated = nn.Conv1d(width, 3 * BINS, 1)
         with torch.no_grad():
             self.gains.weight.mul_(0.5)
-            for part in (self.refiner.frame, self.refiner.back):
-                part.weight.mul_(0.1)
-                assert part.bias is not None
-                part.bias.zero_()
-            self.gains.bias.zero_()
-            self.gains.bias[:BINS] = -2.0
             self.envelope.weight.mul_(0.1)
-            self.generated.bias[:BINS] = -7.0
+        fill_bias(self.gains, 0.0)
+        fill_bias(self.gains, -2.0, BINS)
+        fill_bias(self.generated, -7.0, BINS)
 
     def forward(
         self,

@@ -29,6 +29,12 @@ class ContextConv1d(nn.Conv1d):
             return super().forward(x.float())
 
 
+def fill_bias(layer: nn.Conv1d, value: float, count: int | None = None) -> None:
+    """Set a layer's bias, or its first ``count`` values, to a constant."""
+    assert layer.bias is not None
+    nn.init.constant_(layer.bias[:count], value)
+
+
 class FrameNorm(nn.Module):
     """Layer norm of each frame over its features; it never mixes frames.
 
@@ -75,6 +81,9 @@ class LocalAttention(nn.Module):
 
     Shape: (B, D, T) -> (B, D, T).
     """
+
+    distance: Tensor
+    outside: Tensor
 
     def __init__(self, dim: int, heads: int, lookback: int, lookahead: int) -> None:
         super().__init__()

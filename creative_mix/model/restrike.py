@@ -110,9 +110,7 @@ def _restrike(
 
     table = _sample_table(piano, frames)
     position = (here - 1).unsqueeze(1) * HOP_LENGTH + inside  # (T, 512)
-    streams = torch.zeros(
-        batch, VOICES, here.shape[0], HOP_LENGTH, channels, device=piano.device
-    )
+    streams = torch.zeros(batch, VOICES, here.shape[0], HOP_LENGTH, channels, device=piano.device)
     shift = torch.zeros_like(candidates[0])
     for index, weight in zip(candidates, strike_weights, strict=True):
         for (hops, rest), attack_weight in zip(lags, attack_weights, strict=True):

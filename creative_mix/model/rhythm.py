@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from creative_mix.constants import HOP_LENGTH, VOICE_NAMES
-from creative_mix.model.layers import ContextConv1d
+from creative_mix.model.layers import ContextConv1d, fill_bias
 
 VOICES = len(VOICE_NAMES)
 STRIKE_RAMP = (0.15, 0.45)
@@ -44,7 +44,7 @@ class RhythmHead(nn.Module):
         super().__init__()
         self.enter = ContextConv1d(component_dim, width, 3, lookahead=1)
         self.leave = nn.Conv1d(width, VOICES + 1, 1)
-        nn.init.constant_(self.leave.bias[:VOICES], -2.0)
+        fill_bias(self.leave, -2.0, VOICES)
 
     def forward(self, rhythm: Tensor) -> tuple[Tensor, Tensor]:
         out = self.leave(functional.gelu(self.enter(rhythm))).float()

@@ -35,6 +35,10 @@ class Stft(nn.Module):
     the Nyquist bin. Audio outside the given samples counts as silence.
     """
 
+    first: Tensor
+    second: Tensor
+    window: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         n1, n2 = torch.arange(_ROWS).double(), torch.arange(_COLUMNS).double()
@@ -139,6 +143,8 @@ class FineEnergy(nn.Module):
         100,
         115,
     )
+
+    basis: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from creative_mix.model.agent import CascadeStage, CompositionalCreativeAgent
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import Decoder, decoder_field
 from creative_mix.model.encoder import Encoder
+from creative_mix.model.layers import fill_bias
 from creative_mix.model.restrike import Restrikes, remember, restrike
 from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets
 from creative_mix.model.spectral import BINS, Stft
@@ -69,7 +70,7 @@ class CreativeMix(nn.Module):
         self.drum_rhythm = RhythmHead(config.component_dim)
         self.piano_rhythm = RhythmHead(config.component_dim)
         self.permit = nn.Conv1d(config.encoding_dim, VOICES, 1)
-        nn.init.constant_(self.permit.bias, -4.0)
+        fill_bias(self.permit, -4.0)
         self.drum_tone = nn.Parameter(torch.zeros(BINS))
         self.decoder = Decoder(config)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -27,6 +28,10 @@ class OnsetBatch:
     exact: Tensor
     offset: Tensor
     timed: Tensor
+
+    def to(self, device: torch.device) -> OnsetBatch:
+        """The targets on another device."""
+        return OnsetBatch(*(tensor.to(device) for tensor in vars(self).values()))
 
 
 @dataclasses.dataclass
@@ -68,17 +73,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
-        return _map(self, lambda tensor: tensor.to(device, non_blocking=True))
-
-
-def _map(batch: object, change: object) -> Batch:
-    values = {}
-    for field in dataclasses.fields(batch):  # type: ignore[arg-type]
-        value = getattr(batch, field.name)
-        values[field.name] = (
-            _map(value, change) if dataclasses.is_dataclass(value) else change(value)
-        )  # type: ignore[operator]
-    return dataclasses.replace(batch, **values)  # type: ignore[type-var]
+        moved = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            moved[field.name] = value.to(device)
+        return Batch(**moved)
 
 
 class PairFolder:
@@ -109,7 +108,7 @@ class PairFolder:
         ]
         return _stack(crops)
 
-    def _crop(self, rng: np.random.Generator) -> dict[str, object]:
+    def _crop(self, rng: np.random.Generator) -> dict[str, Any]:
         stem = self.stems[rng.integers(len(self.stems))]
         targets, bias = self._notes(stem)
         frames = targets.pitches.shape[1]
@@ -169,18 +168,17 @@ def _cut(targets: OnsetTargets, start: int, end: int) -> dict[str, np.ndarray]:
     }
 
 
-def _stack(crops: list[dict[str, object]]) -> Batch:
+def _join(arrays: list[Any]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays)).float()
+
+
+def _stack(crops: list[dict[str, Any]]) -> Batch:
     def join(name: str) -> Tensor:
-        return torch.from_numpy(np.stack([crop[name] for crop in crops])).float()  # type: ignore[arg-type]
+        return _join([crop[name] for crop in crops])
 
     def join_onsets(name: str) -> OnsetBatch:
         keys = [field.name for field in dataclasses.fields(OnsetBatch)]
-        return OnsetBatch(
-            *(
-                torch.from_numpy(np.stack([crop[name][key] for crop in crops])).float()  # type: ignore[index]
-                for key in keys
-            )
-        )
+        return OnsetBatch(*(_join([crop[name][key] for crop in crops]) for key in keys))
 
     return Batch(
         drums=join("drums").unsqueeze(1),

@@ -151,7 +151,9 @@ class Trainer:
 
     def save(self) -> None:
         """Write the resumable state, and the averaged weights as ``model.safetensors``."""
-        tensors = {f"weights.{name}": p for name, p in self.trainee.named_parameters()}
+        tensors: dict[str, Tensor] = {
+            f"weights.{name}": value for name, value in self.trainee.named_parameters()
+        }
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}

@@ -27,6 +27,9 @@ class SpectralLoss(nn.Module):
     The first two are the measures of ``creative_mix.evaluation.scores`` but for level matching.
     """
 
+    mel: Tensor
+    fold: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         mel = torchaudio.functional.melscale_fbanks(

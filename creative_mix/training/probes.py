@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from creative_mix.model.layers import fill_bias
 from creative_mix.training.targets import PITCHES
 
 ENVELOPE_BANDS = 24
@@ -26,7 +27,7 @@ class Probes(nn.Module):
         super().__init__()
         self.pitch = nn.Conv1d(component_dim, PITCHES, 1)
         self.envelope = nn.Conv1d(component_dim, ENVELOPE_BANDS, 1)
-        nn.init.constant_(self.pitch.bias, -3.0)
+        fill_bias(self.pitch, -3.0)
 
     def forward(self, components: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         pitch = self._mix(self.pitch, components, weights, 1)
