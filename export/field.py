@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import decoder_field
+from creative_mix.model.pitch import PitchReader
 from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES
 
 LEAST_SAMPLES = 2048
@@ -31,6 +32,10 @@ def receptive_field(config: ModelConfig) -> tuple[int, int]:
     struck = _sum(encoding, _PEAK, (config.strike_window, 1))
     rhythm = _sum(encoder, (3, 1), _RHYTHM_HEAD, _PEAK)
     attack = _sum(rhythm, (config.strike_window + config.attack_window, STRUCK_WITHIN_FRAMES + 1))
-    read = (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2)
+    read = _sum(
+        _SPECTRUM,
+        (PitchReader.LOOK, PitchReader.LOOK),
+        (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
+    )
     ways = (struck, attack, read)
     return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder_field(config))

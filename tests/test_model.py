@@ -12,7 +12,8 @@ from creative_mix.export.field import receptive_field
 from creative_mix.model.agent import CompositionalCreativeAgent, MultiScaleExtractor
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.layers import LocalAttention
-from creative_mix.model.restrike import remember, restrike
+from creative_mix.model.pitch import BinOwners, PitchReader, voices_of
+from creative_mix.model.restrike import at_source, remember, restrike
 from creative_mix.model.rhythm import Onsets, mix_onsets, peak_strength
 from creative_mix.model.spectral import BINS, EDGE, WINDOW_LENGTH, FineEnergy, Stft
 from creative_mix.model.system import CreativeMix
@@ -228,9 +229,51 @@ def test_memory_holds_the_encoding_of_the_last_strike() -> None:
         onsets_at([], 40),
         ModelConfig(),
     )
-    memory = remember(encoding, made)[0, 0]
+    memory = remember(encoding, made)[0, 0, 0]
     assert memory[:5].abs().max() == 0
     assert (memory[6:20] == 5).all() and (memory[21:] == 20).all()
+
+
+def test_memory_can_wait_for_what_comes_just_after_the_strike() -> None:
+    values = torch.arange(40.0).expand(1, 2, 40).contiguous()
+    audio = torch.zeros(1, 1, 40 * HOP_LENGTH)
+    made = restrike(audio, onsets_at([5.2 * 512], 40), onsets_at([2.2 * 512], 40), ModelConfig())
+    assert (remember(values, made, delay=3)[0, 1, 0, 6:] == 8).all()
+    source = at_source(values, made)[0, 1, 0, 10:20]
+    torch.testing.assert_close(source, torch.arange(7.0, 17.0), atol=1e-3, rtol=0)
+
+
+# Pitches
+
+
+def test_pitch_axis_puts_a_tone_on_its_key() -> None:
+    reader = PitchReader()
+    time = torch.arange(20 * HOP_LENGTH) / 44100
+    for key in (40, 60, 80):
+        tone = 0.1 * torch.sin(2 * torch.pi * 27.5 * 2 ** (key / 12) * time)
+        power = (Stft()(tone[None]) ** 2).sum(2)[0, 10]
+        row = int((power @ reader.axis).argmax())
+        assert abs((row - 36 - 1) / 3 - key) < 0.7
+
+
+def test_voices_of_certain_keys() -> None:
+    def voices(*keys: int) -> list[list[int]]:
+        sounding = torch.zeros(1, 88, 1)
+        sounding[0, list(keys)] = 1.0
+        return [(row > 0.5).nonzero()[:, 0].tolist() for row in voices_of(sounding)[0, :, :, 0]]
+
+    assert voices(10, 20, 30, 40) == [[10], [20, 30], [40]]
+    assert voices(10, 20) == [[10], [20], [20]]
+    assert voices(10) == [[10], [10], [10]]
+    assert voices() == [[], [], []]
+
+
+def test_a_key_alone_owns_its_partials_and_shares_those_of_others() -> None:
+    struck, heard = torch.zeros(1, 1, 88, 1), torch.zeros(1, 1, 88, 1)
+    struck[0, 0, 48] = heard[0, 0, 48] = heard[0, 0, 55] = 1.0  # A4 struck, E5 beside it
+    share = BinOwners()(struck, heard)[0, 0, :, 0].exp()
+    assert share[round(440 / 44100 * 2048)] > 0.9
+    assert share[round(659.3 / 44100 * 2048)] < 0.1
 
 
 # The whole

@@ -7,6 +7,8 @@ lacks. Gains are computed once, from the channels' mean power, and applied to ev
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,6 +17,7 @@ from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.encoder import log_power
 from creative_mix.model.layers import ConvNeXtBlock, FrameNorm, fill_bias
+from creative_mix.model.pitch import KEYS, BinOwners
 from creative_mix.model.rhythm import VOICES
 from creative_mix.model.spectral import BINS, Stft
 
@@ -23,6 +26,17 @@ ENVELOPE_STEPS = 8
 MAX_GAIN = 3.0
 SOURCES = VOICES + 1
 """The present piano and one stream a voice."""
+
+
+class Keys(NamedTuple):
+    """Probabilities of the piano's 88 keys."""
+
+    sounding: Tensor
+    """(B, 88, T) that a key sounds now."""
+    struck: Tensor
+    """(B, V, 88, T) that the voice's last strike struck it, and it still sounds."""
+    heard: Tensor
+    """(B, V, 88, T) that it sounds where the voice's stream reads the piano."""
 
 
 def decoder_field(config: ModelConfig) -> tuple[int, int]:
@@ -39,7 +53,8 @@ class GainRefiner(nn.Module):
     piano is silent plays a note that has been released. The same small network looks at every bin
     and the frames just before, knowing which bin it is and what the decoder thinks of the frame.
 
-    Shape: logits and log powers, both (B, 4, F, T), hidden (B, D, T) -> logits (B, 4, F, T).
+    Shape: logits and log powers, both (B, 4, F, T), what the voices own (B, V, F, T),
+    hidden (B, D, T) -> logits (B, 4, F, T).
     """
 
     LOOKBACK = 2
@@ -47,15 +62,15 @@ class GainRefiner(nn.Module):
     def __init__(self, bins: int, width: int, hidden_dim: int) -> None:
         super().__init__()
         self.bins = bins
-        self.enter = nn.Conv2d(2 * SOURCES, width, (5, 1), padding=(2, 0))
+        self.enter = nn.Conv2d(2 * SOURCES + VOICES, width, (5, 1), padding=(2, 0))
         self.place = nn.Parameter(torch.zeros(width, bins))
         self.frame = nn.Conv1d(hidden_dim, width, 1)
         self.near = nn.Conv2d(width, width, (3, 1 + self.LOOKBACK), padding=(1, 0))
         self.back = nn.Conv2d(width, width, 1)
         self.leave = nn.Conv2d(width, SOURCES, (5, 1), padding=(2, 0))
 
-    def forward(self, logits: Tensor, powers: Tensor, hidden: Tensor) -> Tensor:
-        low = torch.cat([logits[:, :, : self.bins], powers[:, :, : self.bins]], 1)
+    def forward(self, logits: Tensor, powers: Tensor, owned: Tensor, hidden: Tensor) -> Tensor:
+        low = torch.cat([part[:, :, : self.bins] for part in (logits, powers, owned)], 1)
         low = self.enter(low) + self.place.unsqueeze(2) + self.frame(hidden).unsqueeze(2)
         low = functional.gelu(low)
         near = functional.gelu(self.near(functional.pad(low, (self.LOOKBACK, 0))))
@@ -77,12 +92,15 @@ class Decoder(nn.Module):
         self.stream_in = nn.Conv1d(BINS, 128, 1)
         self.streams_in = nn.Conv1d(128 * VOICES, width, 1)
         self.age_in = nn.Conv1d(VOICES * 8, width, 1)
+        self.keys_in = nn.Conv1d(KEYS * (1 + VOICES), width, 1)
         self.in_norm = FrameNorm(width)
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(width, 5, lookahead=1) for _ in range(config.decoder_blocks)
         )
         self.out_norm = FrameNorm(width)
         self.gains = nn.Conv1d(width, SOURCES * BINS, 1)
+        self.owners = BinOwners()
+        self.ownership = nn.Parameter(torch.full((VOICES, 1, 1), 0.3))
         self.refiner = GainRefiner(config.refiner_bins, config.refiner_width, width)
         self.envelope = nn.Conv1d(width, ENVELOPE_STEPS, 1)
         self.generated = nn.Conv1d(width, 3 * BINS, 1)
@@ -98,13 +116,14 @@ class Decoder(nn.Module):
         encoding: Tensor,
         memory: Tensor,
         ages: Tensor,
+        keys: Keys,
         present: Tensor,
         streams: Tensor,
         stft: Stft,
     ) -> Tensor:
         """Audio of every piano channel.
 
-        Shape: encoding (B, 128, T), memory (B, V * 128, T), ages (B, V * 8, T),
+        Shape: encoding (B, 128, T), memory (B, V, 128, T), ages (B, V * 8, T),
         present (B, C, T, 2, F), streams (B, V, C, T, 2, F) -> (B, C, 512 T).
         """
         batch, channels, frames = present.shape[:3]
@@ -114,10 +133,11 @@ class Decoder(nn.Module):
         heard = self.stream_in(loudness[:, 1:].reshape(batch * VOICES, BINS, frames))
         heard = functional.gelu(heard).reshape(batch, VOICES * 128, frames)
         hidden = (
-            self.encoding_in(torch.cat([encoding, memory.to(encoding.dtype)], 1))
+            self.encoding_in(torch.cat([encoding, memory.flatten(1, 2).to(encoding.dtype)], 1))
             + self.present_in(loudness[:, 0])
             + self.streams_in(heard)
             + self.age_in(ages)
+            + self.keys_in(torch.cat([keys.sounding, keys.struck.flatten(1, 2)], 1))
         )
         hidden = self.in_norm(hidden)
         for block in self.blocks:
@@ -125,7 +145,9 @@ class Decoder(nn.Module):
         hidden = self.out_norm(hidden)
 
         logits = self.gains(hidden).reshape(batch, SOURCES, BINS, frames)
-        logits = self.refiner(logits, loudness, hidden).float()
+        owned = self.owners(keys.struck, keys.heard)
+        own = torch.cat([torch.zeros_like(owned[:, :1]), self.ownership * owned], 1)
+        logits = self.refiner(logits + own, loudness, owned, hidden).float()
         gain = (MAX_GAIN * torch.sigmoid(logits)).transpose(2, 3)  # (B, 4, T, F)
         shaped = (sources * gain[:, :, None, :, None]).sum(1)  # (B, C, T, 2, F)
         audio = stft.inverse(shaped + self._generate(hidden, present))

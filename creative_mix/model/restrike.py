@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from creative_mix.constants import HOP_LENGTH
+from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.rhythm import (
     ATTACK_RAMP,
@@ -131,8 +131,8 @@ def _restrike(
         1,
     )
     none = 1 - middle.sum(1)
-    age = (ages / 44100.0 * middle).sum(1) + 3.0 * none
-    return Restrikes(streams, index, middle, age, shift / 44100.0)
+    age = (ages / SAMPLE_RATE * middle).sum(1) + 3.0 * none
+    return Restrikes(streams, index, middle, age, shift / SAMPLE_RATE)
 
 
 def _sample_table(piano: Tensor, frames: int) -> Tensor:
@@ -154,15 +154,37 @@ def _read(table: Tensor, position: Tensor) -> Tensor:
     )
 
 
-def remember(encoding: Tensor, restrikes: Restrikes) -> Tensor:
-    """The composed encoding as it was at each voice's last strike.
+def remember(values: Tensor, restrikes: Restrikes, delay: int = 0) -> Tensor:
+    """Values as they were ``delay`` frames after each voice's last strike; 0 before any.
 
-    Shape: (B, D, T) -> (B, V * D, T - first).
+    Shape: (B, D, T) -> (B, V, D, T - first).
     """
-    batch, dim, frames = encoding.shape
-    rows = functional.pad(encoding, (1, 0)).transpose(1, 2).reshape(batch * (frames + 1), dim)
-    start = torch.arange(batch, device=encoding.device).view(batch, 1, 1, 1) * (frames + 1)
-    found = functional.embedding(restrikes.strike_index.long() + start, rows)
-    weight = restrikes.strike_weight.unsqueeze(4).to(found.dtype)
-    total = (found * weight).sum(1)  # (B, V, T, D)
-    return total.transpose(2, 3).flatten(1, 2)
+    frames = values.shape[2]
+    struck = (restrikes.strike_index > 0).to(restrikes.strike_index.dtype)
+    index = (restrikes.strike_index + delay).clamp(max=frames) * struck
+    found = _rows(functional.pad(values, (1, 0)), index)
+    return (found * restrikes.strike_weight.unsqueeze(4).to(found.dtype)).sum(1).transpose(2, 3)
+
+
+def at_source(values: Tensor, restrikes: Restrikes) -> Tensor:
+    """Values at the place of the piano that each stream reads, between frames linearly.
+
+    Shape: (B, D, T) -> (B, V, D, T - first).
+    """
+    frames = values.shape[2]
+    shift = restrikes.shift * (SAMPLE_RATE / HOP_LENGTH)
+    here = torch.arange(frames, device=values.device, dtype=torch.float32)
+    place = (here[-shift.shape[2] :] - shift).clamp(min=0.0, max=frames - 1.0)
+    before = torch.floor(place)
+    part = (place - before).unsqueeze(3)
+    left = _rows(values, before)
+    right = _rows(values, (before + 1).clamp(max=frames - 1.0))
+    return (left + part * (right - left)).transpose(2, 3)
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """Frames of (B, D, T) at indices (B, ..): (B, .., D)."""
+    batch, dim, frames = values.shape
+    rows = values.transpose(1, 2).reshape(batch * frames, dim)
+    start = torch.arange(batch, device=values.device) * frames
+    return functional.embedding(index.long() + start.view(batch, *[1] * (index.ndim - 1)), rows)

@@ -10,10 +10,17 @@ from torch import Tensor, nn
 from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.agent import CascadeStage, CompositionalCreativeAgent
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.decoder import Decoder, decoder_field
+from creative_mix.model.decoder import Decoder, Keys, decoder_field
 from creative_mix.model.encoder import Encoder
 from creative_mix.model.layers import fill_bias
-from creative_mix.model.restrike import Restrikes, remember, restrike
+from creative_mix.model.pitch import PitchReader, voices_of
+from creative_mix.model.restrike import (
+    STRUCK_WITHIN_FRAMES,
+    Restrikes,
+    at_source,
+    remember,
+    restrike,
+)
 from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets
 from creative_mix.model.spectral import BINS, Stft
 
@@ -52,6 +59,8 @@ class Result(NamedTuple):
     """(B, V, T) the cascade's word on each strike."""
     onsets: Onsets
     """What is struck in the end."""
+    key_logits: Tensor
+    """(B, 88, T) the piano's sounding keys."""
 
 
 class CreativeMix(nn.Module):
@@ -72,6 +81,7 @@ class CreativeMix(nn.Module):
         self.permit = nn.Conv1d(config.encoding_dim, VOICES, 1)
         fill_bias(self.permit, -4.0)
         self.drum_tone = nn.Parameter(torch.zeros(BINS))
+        self.pitch_reader = PitchReader()
         self.decoder = Decoder(config)
 
     def analyse(self, drums: Tensor, piano: Tensor) -> Analysis:
@@ -140,11 +150,12 @@ class CreativeMix(nn.Module):
             else max(0, skip - lookback)
         )
         restrikes = restrike(piano, used_strikes, used_attacks, self.config, first)
-        memory = remember(encoding, restrikes)
+        key_logits = self.pitch_reader((analysis.piano_spectra**2).sum(3).mean(1)).float()
         audio = self.decoder(
             encoding[:, :, first:],
-            memory,
+            remember(encoding, restrikes),
             describe_ages(restrikes),
+            follow_keys(torch.sigmoid(key_logits), restrikes, first),
             analysis.piano_spectra[:, :, first:],
             self.stft(restrikes.streams),
             self.stft,
@@ -165,6 +176,7 @@ class CreativeMix(nn.Module):
             piano_offset=piano_offset,
             permit_logits=permit_logits,
             onsets=onsets,
+            key_logits=key_logits,
         )
 
     def _drum_timbre(self, drum_spectra: Tensor, weights: Tensor) -> Tensor:
@@ -180,3 +192,17 @@ def describe_ages(restrikes: Restrikes) -> Tensor:
     features = [torch.exp(-restrikes.age.clamp(min=0.0) / s) for s in scales]
     features += [torch.exp(-restrikes.shift.abs() / s) for s in scales]
     return torch.cat(features, 1)
+
+
+def follow_keys(sounding: Tensor, restrikes: Restrikes, first: Tensor | int) -> Keys:
+    """The sounding keys (B, 88, T), and what of them strikes have struck and streams play."""
+    chosen = voices_of(sounding)
+    struck = torch.stack(
+        [
+            remember(chosen[:, voice], restrikes, STRUCK_WITHIN_FRAMES - 1)[:, voice]
+            for voice in range(VOICES)
+        ],
+        1,
+    )
+    now = sounding[:, :, first:]
+    return Keys(now, struck * now.unsqueeze(1), at_source(sounding, restrikes))

@@ -37,6 +37,8 @@ class LossWeights:
     """The selector's share of the drums' rhythm, through the strikes that it leads to."""
     pitch: float = 0.5
     """Harmony probes against the sounding pitches."""
+    keys: float = 5.0
+    """The pitch reader against the sounding pitches."""
     timbre: float = 0.2
     """Timbre probes against the piano's spectral envelope."""
     balance: float = 0.3
@@ -87,6 +89,8 @@ class TrainingConfig:
     """Steps between progress lines."""
     initial: str = ""
     """Weights to start from (ONNX or safetensors); empty for random ones."""
+    frozen: tuple[str, ...] = ()
+    """Parts of the model that keep their weights, by the beginning of their names."""
     loss: LossWeights = LossWeights()
     model: ModelConfig = ModelConfig()
 
@@ -130,4 +134,4 @@ def _build(kind: Any, values: dict[str, Any], prefix: str) -> Any:
         raise TrainingDataError(
             f"unknown configuration key {prefix}{unknown[0]!s}; known: {', '.join(sorted(names))}"
         )
-    return kind(**values)
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

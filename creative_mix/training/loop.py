@@ -61,6 +61,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         model = load_model(config.initial) if config.initial else CreativeMix(config.model)
         self.trainee = Trainee(model.train()).to(self.device)
+        for name, parameter in self.trainee.model.named_parameters():
+            parameter.requires_grad_(not name.startswith(config.frozen))
         self.average = {
             name: value.detach().clone() for name, value in self.trainee.named_parameters()
         }

@@ -145,6 +145,9 @@ def supervise(result: Result, batch: Batch, probes: Probes, novelty: Tensor) -> 
     pitch = functional.binary_cross_entropy_with_logits(
         pitch_logits.float(), batch.pitches, reduction="none"
     ).mean(1)
+    keys = functional.binary_cross_entropy_with_logits(
+        result.key_logits, batch.pitches, reduction="none"
+    ).mean(1)
     wanted = envelope_target(result.analysis.piano_spectra)
     known = mix_onsets(
         Onsets(batch.drums_onsets.exact, batch.drums_onsets.offset),
@@ -168,6 +171,7 @@ def supervise(result: Result, batch: Batch, probes: Probes, novelty: Tensor) -> 
         "permit": onset_loss(result.permit_logits, batch.permitted(), counted),
         "rhythm_share": (share * struck).sum() / (struck.sum() + 1),
         "pitch": (pitch * counted).sum() / (counted.sum() + 1),
+        "keys": (keys * counted).sum() / (counted.sum() + 1),
         "timbre": ((envelope - wanted).abs().mean(1) * counted).sum() / (counted.sum() + 1),
         "balance": (balance * plain).sum() / (plain.sum() + 1),
         "novelty": novelty,

@@ -21,6 +21,7 @@ PARTS = (
     "cascade",
     "drum_rhythm",
     "piano_rhythm",
+    "pitch_reader",
     "decoder",
 )
 
