@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from creative_mix.constants import COMPONENT_NAMES, SAMPLE_RATE
+from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
 from creative_mix.renderer import WEIGHTS_PATH, Renderer
 from creative_mix.runtime import open_session
 
@@ -60,9 +60,15 @@ def chunked_against_whole(drums: np.ndarray, piano: np.ndarray) -> float:
     renderer = Renderer(device="cpu")
     chunked = renderer.render(drums, piano)
     session = open_session(WEIGHTS_PATH, "cpu").run
-    bias = np.zeros((1, len(COMPONENT_NAMES)), np.float32)
-    (whole,) = session.run(["mix"], {"drums": drums[None], "piano": piano[None], "bias": bias})
-    return float(np.abs(chunked - whole[0]).max())
+    before = renderer.info.lookback_frames * HOP_LENGTH
+    edges = ((0, 0), (0, 0), (before, renderer.info.lookahead_frames * HOP_LENGTH))
+    feeds = {
+        "drums": np.pad(drums[None], edges),
+        "piano": np.pad(piano[None], edges),
+        "bias": np.zeros((1, len(COMPONENT_NAMES)), np.float32),
+    }
+    (whole,) = session.run(["mix"], feeds)
+    return float(np.abs(chunked - whole[0, :, before : before + drums.shape[1]]).max())
 
 
 def main() -> None:

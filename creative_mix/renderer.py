@@ -210,14 +210,12 @@ class Renderer:
         last: int,
     ) -> Block:
         """Return frames `first` to `last`, from all the frames that they depend on."""
-        begin = max(0, first - self.info.lookback_frames)
-        stop = min(length, (last + self.info.lookahead_frames) * HOP_LENGTH)
-        # The recording's last frames may be fewer than the model takes.
-        begin = min(begin, max(0, (stop - self.least_samples) // HOP_LENGTH))
-        start = begin * HOP_LENGTH
+        # Beyond its ends a recording is silent: the model must hear a first stroke begin.
+        begin = first - self.info.lookback_frames
+        start, stop = begin * HOP_LENGTH, (last + self.info.lookahead_frames) * HOP_LENGTH
         feeds = {
-            "drums": np.ascontiguousarray(read_drums(start, stop)[None], np.float32),
-            "piano": np.ascontiguousarray(read_piano(start, stop)[None], np.float32),
+            "drums": _read_padded(read_drums, start, stop, length)[None],
+            "piano": _read_padded(read_piano, start, stop, length)[None],
             "bias": np.asarray(bias, np.float32).reshape(1, -1),
         }
         skipped = first - begin if self._can_skip else 0
@@ -230,7 +228,7 @@ class Renderer:
             remedy = "use --device cpu" if self.device == "cuda" else "is there enough memory?"
             reason = str(error).splitlines()[0][:160]
             raise DeviceError(
-                f"the model failed on the {self.device} near {start / SAMPLE_RATE:.1f} s "
+                f"the model failed on the {self.device} near {max(0, start) / SAMPLE_RATE:.1f} s "
                 f"({reason}); {remedy}"
             ) from error
         origin = (begin + skipped) * HOP_LENGTH
@@ -241,10 +239,20 @@ class Renderer:
         )
         if not np.isfinite(block.mix).all():
             raise CreativeMixError(
-                f"the model gave a number that is not finite near {start / SAMPLE_RATE:.1f} s; "
+                "the model gave a number that is not finite near "
+                f"{first * HOP_LENGTH / SAMPLE_RATE:.1f} s; "
                 "check the recordings' levels"
             )
         return block
+
+
+def _read_padded(read: Read, start: int, stop: int, length: int) -> FloatArray:
+    """Samples from start to stop, which may lie outside 0..length: there is silence."""
+    inside = np.asarray(read(max(0, start), min(length, stop)), np.float32)
+    before, after = max(0, -start), max(0, stop - length)
+    if not before and not after:
+        return np.ascontiguousarray(inside)
+    return np.pad(inside, ((0, 0), (before, after)))
 
 
 def _read_info(path: Path, metadata: dict[str, Any]) -> ModelInfo:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.encoder import log_power
+from creative_mix.model.encoder import log_power, mean_power
 from creative_mix.model.layers import ConvNeXtBlock, FrameNorm, fill_bias
 from creative_mix.model.pitch import KEYS, BinOwners
 from creative_mix.model.rhythm import VOICES
@@ -118,18 +118,18 @@ class Decoder(nn.Module):
         ages: Tensor,
         keys: Keys,
         present: Tensor,
-        streams: Tensor,
+        streams: list[Tensor],
         stft: Stft,
     ) -> Tensor:
         """Audio of every piano channel.
 
         Shape: encoding (B, 128, T), memory (B, V, 128, T), ages (B, V * 8, T),
-        present (B, C, T, 2, F), streams (B, V, C, T, 2, F) -> (B, C, 512 T).
+        present and each of the V streams (B, C, T, 2, F) -> (B, C, 512 T).
         """
-        batch, channels, frames = present.shape[:3]
-        sources = torch.cat([present.unsqueeze(1), streams], 1)  # (B, 4, C, T, 2, F)
-        power = (sources**2).sum(4).mean(2)  # (B, 4, T, F)
-        loudness = log_power(power).transpose(2, 3)  # (B, 4, F, T)
+        batch, frames = present.shape[0], present.shape[2]
+        sources = [present, *streams]  # one by one: stacked, they would be copied several times
+        loudness = torch.stack([log_power(mean_power(each)) for each in sources], 1)
+        loudness = loudness.transpose(2, 3)  # (B, 4, F, T)
         heard = self.stream_in(loudness[:, 1:].reshape(batch * VOICES, BINS, frames))
         heard = functional.gelu(heard).reshape(batch, VOICES * 128, frames)
         hidden = (
@@ -149,8 +149,10 @@ class Decoder(nn.Module):
         own = torch.cat([torch.zeros_like(owned[:, :1]), self.ownership * owned], 1)
         logits = self.refiner(logits + own, loudness, owned, hidden).float()
         gain = (MAX_GAIN * torch.sigmoid(logits)).transpose(2, 3)  # (B, 4, T, F)
-        shaped = (sources * gain[:, :, None, :, None]).sum(1)  # (B, C, T, 2, F)
-        audio = stft.inverse(shaped + self._generate(hidden, present))
+        shaped = self._generate(hidden, present)  # (B, C, T, 2, F)
+        for place, each in enumerate(sources):
+            shaped = shaped + each * gain[:, place, None, :, None]
+        audio = stft.inverse(shaped)
         return audio * self._envelope(hidden).unsqueeze(1)
 
     def _generate(self, hidden: Tensor, present: Tensor) -> Tensor:

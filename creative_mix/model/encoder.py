@@ -15,6 +15,12 @@ def log_power(power: Tensor) -> Tensor:
     return 0.2 * torch.log(power + 1e-5)
 
 
+def mean_power(spectra: Tensor) -> Tensor:
+    """Power, averaged over channels: (B, C, T, 2, F) -> (B, T, F)."""
+    real, imaginary = spectra[..., 0, :], spectra[..., 1, :]
+    return (real * real + imaginary * imaginary).mean(1)
+
+
 class Encoder(nn.Module):
     """What a frame sounds like and where in it things begin, from the channels' mean power.
 
@@ -40,7 +46,7 @@ class Encoder(nn.Module):
         batch, channels, samples = audio.shape
         fine = self.fine_energy(audio.reshape(batch * channels, samples))
         fine = fine.view(batch, channels, fine.shape[1], fine.shape[2]).mean(1).transpose(1, 2)
-        power = (spectra**2).sum(3).mean(1).transpose(1, 2)
+        power = mean_power(spectra).transpose(1, 2)
         hidden = self.spectrum_in(log_power(power)) + self.fine_in(log_power(fine))
         hidden = self.in_norm(hidden)
         for block in self.blocks:

@@ -11,7 +11,7 @@ from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.agent import CascadeStage, CompositionalCreativeAgent
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import Decoder, Keys, decoder_field
-from creative_mix.model.encoder import Encoder
+from creative_mix.model.encoder import Encoder, mean_power
 from creative_mix.model.layers import fill_bias
 from creative_mix.model.pitch import PitchReader, voices_of
 from creative_mix.model.restrike import (
@@ -150,14 +150,14 @@ class CreativeMix(nn.Module):
             else max(0, skip - lookback)
         )
         restrikes = restrike(piano, used_strikes, used_attacks, self.config, first)
-        key_logits = self.pitch_reader((analysis.piano_spectra**2).sum(3).mean(1)).float()
+        key_logits = self.pitch_reader(mean_power(analysis.piano_spectra)).float()
         audio = self.decoder(
             encoding[:, :, first:],
             remember(encoding, restrikes),
             describe_ages(restrikes),
             follow_keys(torch.sigmoid(key_logits), restrikes, first),
             analysis.piano_spectra[:, :, first:],
-            self.stft(restrikes.streams),
+            [self.stft(restrikes.streams[:, voice]) for voice in range(VOICES)],
             self.stft,
         )
         drum_spectra = analysis.drum_spectra[:, :, first:]
