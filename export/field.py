@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.decoder import decoder_field
+from creative_mix.model.decoder import DecayLimiter, decoder_field
 from creative_mix.model.pitch import PitchReader
 from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES
 
@@ -37,5 +37,10 @@ def receptive_field(config: ModelConfig) -> tuple[int, int]:
         (PitchReader.LOOK, PitchReader.LOOK),
         (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
     )
-    ways = (struck, attack, read)
+    held = _sum(
+        _SPECTRUM,
+        (0, DecayLimiter.ATTACK_FRAMES - 1),
+        (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
+    )
+    ways = (struck, attack, read, held)
     return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder_field(config))

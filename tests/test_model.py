@@ -41,9 +41,8 @@ def small() -> CreativeMix:
     model = CreativeMix(SMALL).eval()
     with torch.no_grad():
         for head in (model.drum_rhythm, model.piano_rhythm):
-            head.leave.weight.mul_(6)
-        model.permit.bias.fill_(1.0)
-        model.permit.weight.mul_(3)
+            head.leave.weight.mul_(15)
+        model.permit.weight.mul_(20)
     return model
 
 

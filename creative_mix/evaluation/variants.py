@@ -73,11 +73,9 @@ class Variants:
             components[:, zeroed] = 0
             analysis = analysis._replace(components=components)
         weights = self.model.agent.select(analysis.components)
-        output = self.model.agent.compose(analysis.components, weights).output
-        made = output
-        for stage in list(self.model.cascade)[:stages]:
-            made = stage(analysis.drum_encoding, analysis.piano_encoding, made)
-        return analysis, weights, output, made
+        composition = self.model.agent.compose(analysis.components, weights)
+        made = self.model.refine(composition, stages)
+        return analysis, weights, composition.output, made
 
     def _of_partner(self, encoding: Tensor, index: int) -> Tensor:
         other = self._encode(self.partners[index])[3]

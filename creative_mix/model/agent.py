@@ -87,6 +87,8 @@ class Composition(NamedTuple):
     """The six components before weighting, (B, 6, 64, T), in the order of COMPONENT_NAMES."""
     weights: Tensor
     """The selection weights, (B, 6, T), summing to 1 over the six."""
+    selected: Tensor
+    """The components as they were weighted, (B, 384, T): all that what follows sees of the sources."""
 
 
 class CompositionalCreativeAgent(nn.Module):
@@ -127,8 +129,8 @@ class CompositionalCreativeAgent(nn.Module):
 
     def compose(self, components: Tensor, weights: Tensor) -> Composition:
         """Weigh the components and compose them."""
-        weighted = (components * weights.unsqueeze(2)).flatten(1, 2)
-        return Composition(self.composer(weighted * 6.0), components, weights)
+        selected = (components * weights.unsqueeze(2)).flatten(1, 2) * 6.0
+        return Composition(self.composer(selected), components, weights, selected)
 
     def novelty_loss(self, output: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Mean of the output's cosine similarities to both sources: always with gradient."""
@@ -152,15 +154,18 @@ class CompositionalCreativeAgent(nn.Module):
 
 
 class CascadeStage(nn.Module):
-    """One refinement: sees both sources and what was made before, and adds to it.
+    """One refinement: sees both sources as they were selected and what was made, and adds to it.
 
-    Shape: three (B, 128, T) -> (B, 128, T).
+    The sources come through the selector: a stage that saw the encodings themselves would make
+    the selection a matter of taste (with them, taking input_rhythm out cost nothing).
+
+    Shape: selected (B, 384, T) and made (B, 128, T) -> (B, 128, T).
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.composer_width
-        self.enter = nn.Conv1d(3 * config.encoding_dim, width, 1)
+        self.enter = nn.Conv1d(6 * config.component_dim + config.encoding_dim, width, 1)
         self.layer = TransformerLayer(
             width, config.attention_heads, config.attention_lookback, config.attention_lookahead
         )
@@ -168,6 +173,6 @@ class CascadeStage(nn.Module):
         self.scale = nn.Parameter(torch.full((config.encoding_dim, 1), 0.5))
         self.norm = FrameNorm(config.encoding_dim)
 
-    def forward(self, x: Tensor, y: Tensor, made: Tensor) -> Tensor:
-        hidden = self.layer(self.enter(torch.cat([x, y, made], 1)))
+    def forward(self, selected: Tensor, made: Tensor) -> Tensor:
+        hidden = self.layer(self.enter(torch.cat([selected, made], 1)))
         return self.norm(made + self.scale * self.leave(hidden))

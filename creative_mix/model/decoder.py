@@ -46,6 +46,36 @@ def decoder_field(config: ModelConfig) -> tuple[int, int]:
     return 2 * spectrum + shaping, 2 * spectrum + config.decoder_blocks + 1
 
 
+class DecayLimiter(nn.Module):
+    """Holds every bin of a stream to what it was when it was struck: a struck string dies away.
+
+    What rises above that is a note that the piano struck later, which the stream runs into.
+
+    Shape: log powers of the streams, and of the piano at the attacks that they play, both
+    (B, V, F, T) -> the excess and what it takes from the logits, both (B, V, F, T).
+    """
+
+    ATTACK_FRAMES = 5
+    """Frames from an attack on of which the loudest counts."""
+    MARGIN = 0.15
+    """Rise that beating and leakage explain, on the scale of ``log_power``: about 3 dB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strength = nn.Parameter(torch.full((VOICES, 1, 1), 2.0))
+
+    def forward(self, now: Tensor, struck: Tensor) -> tuple[Tensor, Tensor]:
+        excess = functional.relu(now - struck - self.MARGIN)
+        return excess, excess * functional.softplus(self.strength) * -4.0
+
+
+def loudest_ahead(powers: Tensor) -> Tensor:
+    """The loudest of each frame and the next few: (B, F, T) -> (B, F, T)."""
+    ahead = DecayLimiter.ATTACK_FRAMES - 1
+    padded = functional.pad(powers, (0, ahead), value=-10.0)
+    return functional.max_pool1d(padded, ahead + 1, 1)
+
+
 class GainRefiner(nn.Module):
     """Sharpens the gains of the lowest bins from the sources' spectra around each bin.
 
@@ -53,8 +83,8 @@ class GainRefiner(nn.Module):
     piano is silent plays a note that has been released. The same small network looks at every bin
     and the frames just before, knowing which bin it is and what the decoder thinks of the frame.
 
-    Shape: logits and log powers, both (B, 4, F, T), what the voices own (B, V, F, T),
-    hidden (B, D, T) -> logits (B, 4, F, T).
+    Shape: logits and log powers, both (B, 4, F, T), what the voices own and by how much they exceed
+    their attacks, both (B, V, F, T), hidden (B, D, T) -> logits (B, 4, F, T).
     """
 
     LOOKBACK = 2
@@ -62,15 +92,17 @@ class GainRefiner(nn.Module):
     def __init__(self, bins: int, width: int, hidden_dim: int) -> None:
         super().__init__()
         self.bins = bins
-        self.enter = nn.Conv2d(2 * SOURCES + VOICES, width, (5, 1), padding=(2, 0))
+        self.enter = nn.Conv2d(2 * (SOURCES + VOICES), width, (5, 1), padding=(2, 0))
         self.place = nn.Parameter(torch.zeros(width, bins))
         self.frame = nn.Conv1d(hidden_dim, width, 1)
         self.near = nn.Conv2d(width, width, (3, 1 + self.LOOKBACK), padding=(1, 0))
         self.back = nn.Conv2d(width, width, 1)
         self.leave = nn.Conv2d(width, SOURCES, (5, 1), padding=(2, 0))
 
-    def forward(self, logits: Tensor, powers: Tensor, owned: Tensor, hidden: Tensor) -> Tensor:
-        low = torch.cat([part[:, :, : self.bins] for part in (logits, powers, owned)], 1)
+    def forward(
+        self, logits: Tensor, powers: Tensor, owned: Tensor, excess: Tensor, hidden: Tensor
+    ) -> Tensor:
+        low = torch.cat([part[:, :, : self.bins] for part in (logits, powers, owned, excess)], 1)
         low = self.enter(low) + self.place.unsqueeze(2) + self.frame(hidden).unsqueeze(2)
         low = functional.gelu(low)
         near = functional.gelu(self.near(functional.pad(low, (self.LOOKBACK, 0))))
@@ -92,6 +124,7 @@ class Decoder(nn.Module):
         self.stream_in = nn.Conv1d(BINS, 128, 1)
         self.streams_in = nn.Conv1d(128 * VOICES, width, 1)
         self.age_in = nn.Conv1d(VOICES * 8, width, 1)
+        self.attacks_in = nn.Conv1d(VOICES * SOURCES, width, 1)
         self.keys_in = nn.Conv1d(KEYS * (1 + VOICES), width, 1)
         self.in_norm = FrameNorm(width)
         self.blocks = nn.ModuleList(
@@ -101,6 +134,7 @@ class Decoder(nn.Module):
         self.gains = nn.Conv1d(width, SOURCES * BINS, 1)
         self.owners = BinOwners()
         self.ownership = nn.Parameter(torch.full((VOICES, 1, 1), 0.3))
+        self.limiter = DecayLimiter()
         self.refiner = GainRefiner(config.refiner_bins, config.refiner_width, width)
         self.envelope = nn.Conv1d(width, ENVELOPE_STEPS, 1)
         self.generated = nn.Conv1d(width, 3 * BINS, 1)
@@ -116,15 +150,18 @@ class Decoder(nn.Module):
         encoding: Tensor,
         memory: Tensor,
         ages: Tensor,
+        attacks: Tensor,
         keys: Keys,
+        struck: Tensor,
         present: Tensor,
         streams: list[Tensor],
         stft: Stft,
     ) -> Tensor:
         """Audio of every piano channel.
 
-        Shape: encoding (B, 128, T), memory (B, V, 128, T), ages (B, V * 8, T),
-        present and each of the V streams (B, C, T, 2, F) -> (B, C, 512 T).
+        Shape: encoding (B, 128, T), memory (B, V, 128, T), ages (B, V * 8, T), the piano's attacks
+        now and where each stream reads it (B, V * 4, T), log power of the piano at the attacks that
+        the streams play (B, V, F, T), present and each of the V streams (B, C, T, 2, F) -> (B, C, 512 T).
         """
         batch, frames = present.shape[0], present.shape[2]
         sources = [present, *streams]  # one by one: stacked, they would be copied several times
@@ -137,6 +174,7 @@ class Decoder(nn.Module):
             + self.present_in(loudness[:, 0])
             + self.streams_in(heard)
             + self.age_in(ages)
+            + self.attacks_in(attacks)
             + self.keys_in(torch.cat([keys.sounding, keys.struck.flatten(1, 2)], 1))
         )
         hidden = self.in_norm(hidden)
@@ -146,8 +184,10 @@ class Decoder(nn.Module):
 
         logits = self.gains(hidden).reshape(batch, SOURCES, BINS, frames)
         owned = self.owners(keys.struck, keys.heard)
-        own = torch.cat([torch.zeros_like(owned[:, :1]), self.ownership * owned], 1)
-        logits = self.refiner(logits + own, loudness, owned, hidden).float()
+        excess, held_down = self.limiter(loudness[:, 1:], struck)
+        own = self.ownership * owned + held_down
+        own = torch.cat([torch.zeros_like(owned[:, :1]), own], 1)
+        logits = self.refiner(logits + own, loudness, owned, excess, hidden).float()
         gain = (MAX_GAIN * torch.sigmoid(logits)).transpose(2, 3)  # (B, 4, T, F)
         shaped = self._generate(hidden, present)  # (B, C, T, 2, F)
         for place, each in enumerate(sources):

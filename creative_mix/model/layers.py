@@ -16,9 +16,15 @@ class ContextConv1d(nn.Conv1d):
     """
 
     def __init__(
-        self, in_dim: int, out_dim: int, kernel_size: int, lookahead: int, groups: int = 1
+        self,
+        in_dim: int,
+        out_dim: int,
+        kernel_size: int,
+        lookahead: int,
+        groups: int = 1,
+        bias: bool = True,
     ) -> None:
-        super().__init__(in_dim, out_dim, kernel_size, groups=groups)
+        super().__init__(in_dim, out_dim, kernel_size, groups=groups, bias=bias)
         self.context = (kernel_size - 1 - lookahead, lookahead)
 
     def forward(self, x: Tensor) -> Tensor:

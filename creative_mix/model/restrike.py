@@ -1,7 +1,8 @@
 """The re-strike streams: each voice's piano, restarted at its last strike from its own last attack.
 
 For every voice two strikes and two attacks are candidates, weighted by how sure the rhythm head is,
-so the streams are a continuous function of its probabilities. Gradients do not pass through here.
+so the streams are a continuous function of its probabilities. Where no attack is found, a strike
+goes on with the present piano. Gradients do not pass through here.
 """
 
 from __future__ import annotations
@@ -110,9 +111,15 @@ def _restrike(
 
     table = _sample_table(piano, frames)
     position = (here - 1).unsqueeze(1) * HOP_LENGTH + inside  # (T, 512)
+    present_piano = functional.pad(piano, (0, frames * HOP_LENGTH - piano.shape[2]))
+    present_piano = present_piano[:, :, first * HOP_LENGTH :].transpose(1, 2)
+    present_piano = present_piano.reshape(batch, 1, here.shape[0], HOP_LENGTH, channels)
+    no_attack = 1 - attack_weights[0] - attack_weights[1]
     streams = torch.zeros(batch, VOICES, here.shape[0], HOP_LENGTH, channels, device=piano.device)
     shift = torch.zeros_like(candidates[0])
     for index, weight in zip(candidates, strike_weights, strict=True):
+        going_on = weight * at_frames(no_attack, index).unsqueeze(3)
+        streams = streams + present_piano * going_on.unsqueeze(4)
         for (hops, rest), attack_weight in zip(lags, attack_weights, strict=True):
             hops_there, rest_there = at_frames(hops, index), at_frames(rest, index)
             weight_there = at_frames(attack_weight, index)
@@ -171,8 +178,20 @@ def at_source(values: Tensor, restrikes: Restrikes) -> Tensor:
 
     Shape: (B, D, T) -> (B, V, D, T - first).
     """
+    return _behind(values, restrikes.shift)
+
+
+def at_attack(values: Tensor, restrikes: Restrikes) -> Tensor:
+    """Values at the attack that each stream plays, between frames linearly.
+
+    Shape: (B, D, T) -> (B, V, D, T - first).
+    """
+    return _behind(values, restrikes.shift + restrikes.age)
+
+
+def _behind(values: Tensor, seconds: Tensor) -> Tensor:
     frames = values.shape[2]
-    shift = restrikes.shift * (SAMPLE_RATE / HOP_LENGTH)
+    shift = seconds * (SAMPLE_RATE / HOP_LENGTH)
     here = torch.arange(frames, device=values.device, dtype=torch.float32)
     place = (here[-shift.shape[2] :] - shift).clamp(min=0.0, max=frames - 1.0)
     before = torch.floor(place)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from creative_mix.constants import HOP_LENGTH, VOICE_NAMES
-from creative_mix.model.layers import ContextConv1d, fill_bias
+from creative_mix.model.layers import ContextConv1d
 
 VOICES = len(VOICE_NAMES)
 STRIKE_RAMP = (0.15, 0.45)
@@ -21,6 +21,8 @@ STRIKE_RAMP = (0.15, 0.45)
 ATTACK_RAMP = (0.2, 0.5)
 """The same for the piano's own attacks."""
 
+REST_LOGIT = -3.0
+"""Logit of an onset where the rhythm component says nothing: below the ramps."""
 PEAK_MARGIN = 0.05
 """How far below a neighbour a frame must be to be no peak at all."""
 
@@ -37,18 +39,19 @@ class Onsets(NamedTuple):
 class RhythmHead(nn.Module):
     """Onset probability of every voice and the time inside the frame, from rhythm components.
 
+    It has no bias of its own: of a component that is zero it reads no onset.
+
     Shape: (B, 64, T) -> logits (B, V, T), offset (B, T).
     """
 
     def __init__(self, component_dim: int, width: int = 128) -> None:
         super().__init__()
-        self.enter = ContextConv1d(component_dim, width, 3, lookahead=1)
-        self.leave = nn.Conv1d(width, VOICES + 1, 1)
-        fill_bias(self.leave, -2.0, VOICES)
+        self.enter = ContextConv1d(component_dim, width, 3, lookahead=1, bias=False)
+        self.leave = nn.Conv1d(width, VOICES + 1, 1, bias=False)
 
     def forward(self, rhythm: Tensor) -> tuple[Tensor, Tensor]:
         out = self.leave(functional.gelu(self.enter(rhythm))).float()
-        return out[:, :VOICES], 1.5 * torch.tanh(out[:, VOICES])
+        return out[:, :VOICES] + REST_LOGIT, 1.5 * torch.tanh(out[:, VOICES])
 
 
 def mix_onsets(drums: Onsets, piano: Onsets, rhythm_share: Tensor) -> Onsets:

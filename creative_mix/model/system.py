@@ -8,21 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from creative_mix.constants import HOP_LENGTH
-from creative_mix.model.agent import CascadeStage, CompositionalCreativeAgent
+from creative_mix.model.agent import CascadeStage, Composition, CompositionalCreativeAgent
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.decoder import Decoder, Keys, decoder_field
-from creative_mix.model.encoder import Encoder, mean_power
-from creative_mix.model.layers import fill_bias
+from creative_mix.model.decoder import Decoder, Keys, decoder_field, loudest_ahead
+from creative_mix.model.encoder import Encoder, log_power, mean_power
 from creative_mix.model.pitch import PitchReader, voices_of
 from creative_mix.model.restrike import (
     STRUCK_WITHIN_FRAMES,
     Restrikes,
+    at_attack,
     at_source,
     remember,
     restrike,
 )
 from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets
 from creative_mix.model.spectral import BINS, Stft
+
+
+PERMIT_LOGIT = -4.0
+"""The cascade's word on a strike of which the encoding says nothing: no."""
 
 
 class Analysis(NamedTuple):
@@ -78,8 +82,7 @@ class CreativeMix(nn.Module):
         self.cascade = nn.ModuleList(CascadeStage(config) for _ in range(config.cascade_stages))
         self.drum_rhythm = RhythmHead(config.component_dim)
         self.piano_rhythm = RhythmHead(config.component_dim)
-        self.permit = nn.Conv1d(config.encoding_dim, VOICES, 1)
-        fill_bias(self.permit, -4.0)
+        self.permit = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
         self.drum_tone = nn.Parameter(torch.zeros(BINS))
         self.pitch_reader = PitchReader()
         self.decoder = Decoder(config)
@@ -92,10 +95,11 @@ class CreativeMix(nn.Module):
         components = self.agent.extract(drum_encoding, piano_encoding)
         return Analysis(drum_spectra, piano_spectra, drum_encoding, piano_encoding, components)
 
-    def refine(self, analysis: Analysis, made: Tensor) -> Tensor:
-        """The cascade over the agent's output: (B, 128, T) -> (B, 128, T)."""
-        for stage in self.cascade:
-            made = stage(analysis.drum_encoding, analysis.piano_encoding, made)
+    def refine(self, composition: Composition, stages: int | None = None) -> Tensor:
+        """The cascade, or its first stages, over what the agent composed: -> (B, 128, T)."""
+        made = composition.output
+        for stage in list(self.cascade)[:stages]:
+            made = stage(composition.selected, made)
         return made
 
     def forward(
@@ -118,7 +122,7 @@ class CreativeMix(nn.Module):
         analysis = self.analyse(drums, piano)
         weights = self.agent.select(analysis.components, bias)
         composition = self.agent.compose(analysis.components, weights)
-        encoding = self.refine(analysis, composition.output)
+        encoding = self.refine(composition)
         return self.decode(piano, analysis, weights, composition.output, encoding, known, skip)
 
     def decode(
@@ -134,7 +138,7 @@ class CreativeMix(nn.Module):
         """Strike, remember, decode; ``mix`` begins after ``skip`` frames."""
         drum_logits, drum_offset = self.drum_rhythm(analysis.components[:, 0])
         piano_logits, piano_offset = self.piano_rhythm(analysis.components[:, 3])
-        permit_logits = self.permit(encoding).float()
+        permit_logits = self.permit(encoding).float() + PERMIT_LOGIT
         attacks = Onsets(torch.sigmoid(piano_logits), piano_offset)
         mixed = mix_onsets(
             Onsets(torch.sigmoid(drum_logits), drum_offset),
@@ -150,12 +154,15 @@ class CreativeMix(nn.Module):
             else max(0, skip - lookback)
         )
         restrikes = restrike(piano, used_strikes, used_attacks, self.config, first)
-        key_logits = self.pitch_reader(mean_power(analysis.piano_spectra)).float()
+        piano_power = mean_power(analysis.piano_spectra)
+        key_logits = self.pitch_reader(piano_power).float()
         audio = self.decoder(
             encoding[:, :, first:],
             remember(encoding, restrikes),
             describe_ages(restrikes),
+            follow_attacks(used_attacks.probability, restrikes, first),
             follow_keys(torch.sigmoid(key_logits), restrikes, first),
+            at_attack(loudest_ahead(log_power(piano_power).transpose(1, 2)), restrikes),
             analysis.piano_spectra[:, :, first:],
             [self.stft(restrikes.streams[:, voice]) for voice in range(VOICES)],
             self.stft,
@@ -192,6 +199,12 @@ def describe_ages(restrikes: Restrikes) -> Tensor:
     features = [torch.exp(-restrikes.age.clamp(min=0.0) / s) for s in scales]
     features += [torch.exp(-restrikes.shift.abs() / s) for s in scales]
     return torch.cat(features, 1)
+
+
+def follow_attacks(probability: Tensor, restrikes: Restrikes, first: Tensor | int) -> Tensor:
+    """The piano's attacks (B, V, T) now and where each stream reads it: (B, V * 4, T - first)."""
+    there = at_source(probability.float(), restrikes).flatten(1, 2)
+    return torch.cat([probability[:, :, first:].to(there.dtype), there], 1)
 
 
 def follow_keys(sounding: Tensor, restrikes: Restrikes, first: Tensor | int) -> Keys:

@@ -41,6 +41,10 @@ class LossWeights:
     """The pitch reader against the sounding pitches."""
     timbre: float = 0.2
     """Timbre probes against the piano's spectral envelope."""
+    strange_hits: float = 0.5
+    """Adversary that reads drum hits where they should not be; the extractors work against it."""
+    strange_pitch: float = 0.5
+    """Adversary that reads pitches from timbre."""
     balance: float = 0.3
     """Distance of the selector's weight for each aspect from a third, so that none starves."""
     novelty: float = 0.02

@@ -21,7 +21,7 @@ from creative_mix.training.config import TrainingConfig
 from creative_mix.training.dataset import Batch, PairFolder
 from creative_mix.training.losses import SpectralLoss, supervise, total_loss
 from creative_mix.training.monitors import gradient_norms, progress_line, selection
-from creative_mix.training.probes import Probes
+from creative_mix.training.probes import Probes, Strangers
 
 LAST, STATE = "last.safetensors", "last.json"
 
@@ -33,6 +33,7 @@ class Trainee(nn.Module):
         super().__init__()
         self.model = model
         self.probes = Probes(model.config.component_dim)
+        self.strangers = Strangers(model.config.component_dim)
         self.spectral = SpectralLoss()
 
     def forward(
@@ -46,7 +47,7 @@ class Trainee(nn.Module):
             result.agent_output, result.analysis.drum_encoding, result.analysis.piano_encoding
         )
         terms = self.spectral(result.mix[:, 0].float(), batch.truth, batch.counted)
-        terms |= supervise(result, batch, self.probes, novelty)
+        terms |= supervise(result, batch, self.probes, self.strangers, novelty)
         return terms, result
 
 

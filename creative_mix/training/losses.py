@@ -12,7 +12,7 @@ from creative_mix.model.rhythm import Onsets, mix_onsets
 from creative_mix.model.system import Result
 from creative_mix.training.config import LossWeights
 from creative_mix.training.dataset import Batch, OnsetBatch
-from creative_mix.training.probes import ENVELOPE_BANDS, Probes
+from creative_mix.training.probes import ENVELOPE_BANDS, Probes, Strangers
 
 MEL_FLOOR, STFT_FLOOR = 1e-4, 1e-5
 """Floors under magnitudes, relative to the truth's largest (-80 and -100 dB)."""
@@ -138,9 +138,15 @@ def envelope_target(spectra: Tensor) -> Tensor:
     return level - level.mean(1, keepdim=True)
 
 
-def supervise(result: Result, batch: Batch, probes: Probes, novelty: Tensor) -> dict[str, Tensor]:
+def supervise(
+    result: Result, batch: Batch, probes: Probes, strangers: Strangers, novelty: Tensor
+) -> dict[str, Tensor]:
     """The terms that need no audio of the output, by name."""
     counted = batch.counted
+    strange_hits, strange_pitch = strangers(result.analysis.components)
+    strange_pitch = functional.binary_cross_entropy_with_logits(
+        strange_pitch.float(), batch.pitches, reduction="none"
+    ).mean(1)
     pitch_logits, envelope = probes(result.analysis.components, result.weights)
     pitch = functional.binary_cross_entropy_with_logits(
         pitch_logits.float(), batch.pitches, reduction="none"
@@ -174,6 +180,9 @@ def supervise(result: Result, batch: Batch, probes: Probes, novelty: Tensor) -> 
         "keys": (keys * counted).sum() / (counted.sum() + 1),
         "timbre": ((envelope - wanted).abs().mean(1) * counted).sum() / (counted.sum() + 1),
         "balance": (balance * plain).sum() / (plain.sum() + 1),
+        "strange_hits": 0.5
+        * sum(onset_loss(half, batch.drums_onsets, counted) for half in strange_hits.chunk(2)),
+        "strange_pitch": (strange_pitch * counted).sum() / (counted.sum() + 1),
         "novelty": novelty,
     }
 
