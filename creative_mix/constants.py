@@ -18,5 +18,8 @@ COMPONENT_NAMES = (
 )
 """The six component types in the selector's order; input is the drums, target the piano."""
 
+STRIKE_THRESHOLD = 0.3
+"""Probability from which a strike sounds at half its strength or more."""
+
 VOICE_NAMES = ("low", "inner", "top")
 """The voices of the piano that a drum hit can strike."""

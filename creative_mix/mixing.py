@@ -14,7 +14,7 @@ from .audio.fit import FittedPiano, falling, stretch_blocks
 from .audio.levels import CEILING_DB, LevelMeter, to_db, to_gain
 from .audio.rates import resample_blocks, resampled_length
 from .audio.store import SampleStore
-from .constants import COMPONENT_NAMES, SAMPLE_RATE
+from .constants import COMPONENT_NAMES, SAMPLE_RATE, STRIKE_THRESHOLD
 from .errors import OptionError
 from .intake import Recording, Signal, check_length, describe_pair, take_in
 from .options import FITS, Fit
@@ -164,7 +164,7 @@ class _Counts:
     def add(self, weights: FloatArray, strikes: FloatArray) -> None:
         self._sums += weights.sum(axis=1, dtype=np.float64)
         self._frames += weights.shape[1]
-        struck = np.concatenate([[self._struck], strikes > 0.5])
+        struck = np.concatenate([[self._struck], strikes > STRIKE_THRESHOLD])
         self.strikes += int((struck[1:] & ~struck[:-1]).sum())
         self._struck = bool(struck[-1])
 

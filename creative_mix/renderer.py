@@ -19,7 +19,7 @@ from .runtime import open_session
 WEIGHTS_PATH = Path(__file__).parent / "weights" / "creative_mix.onnx"
 """The model that comes with the package."""
 
-CHUNK_FRAMES = 1024
+CHUNK_FRAMES = 1536
 """Frames that one call of the model adds to the result: 11.9 s."""
 
 FORMAT_VERSION = "1"

@@ -11,10 +11,11 @@ from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH
 from creative_mix.export.field import receptive_field
 from creative_mix.model.agent import CompositionalCreativeAgent, MultiScaleExtractor
 from creative_mix.model.config import ModelConfig
+from creative_mix.model.decoder import DecayLimiter, loudest_ahead
 from creative_mix.model.layers import LocalAttention
 from creative_mix.model.pitch import BinOwners, PitchReader, voices_of
-from creative_mix.model.restrike import at_source, remember, restrike
-from creative_mix.model.rhythm import Onsets, mix_onsets, peak_strength
+from creative_mix.model.restrike import at_attack, at_source, remember, restrike
+from creative_mix.model.rhythm import STRIKE_RAMP, Onsets, mix_onsets, peak_strength
 from creative_mix.model.spectral import BINS, EDGE, WINDOW_LENGTH, FineEnergy, Stft
 from creative_mix.model.system import CreativeMix
 
@@ -126,6 +127,18 @@ def test_novelty_has_gradient_where_the_thresholded_form_had_none() -> None:
     assert loss.item() < 0.7
     loss.backward()
     assert output.grad is not None and output.grad.abs().max() > 0
+
+
+def test_a_component_that_says_nothing_strikes_nothing(small: CreativeMix) -> None:
+    logits, offset = small.drum_rhythm(torch.zeros(1, small.config.component_dim, 20))
+    assert torch.sigmoid(logits).max() < STRIKE_RAMP[0] and offset.abs().max() == 0
+    piano, drums = sound(1, 20, 2), sound(1, 20, 1)
+    with torch.no_grad():
+        analysis = small.analyse(drums, piano)
+        weights = small.agent.select(analysis.components)
+        composed = small.agent.compose(analysis.components, weights).output
+        nothing = small.decode(piano, analysis, weights, composed, torch.zeros_like(composed))
+    assert nothing.strikes.max() < STRIKE_RAMP[0]
 
 
 def test_bias_moves_the_weight_of_its_component() -> None:
@@ -240,6 +253,37 @@ def test_memory_can_wait_for_what_comes_just_after_the_strike() -> None:
     assert (remember(values, made, delay=3)[0, 1, 0, 6:] == 8).all()
     source = at_source(values, made)[0, 1, 0, 10:20]
     torch.testing.assert_close(source, torch.arange(7.0, 17.0), atol=1e-3, rtol=0)
+
+
+def test_a_strike_without_an_attack_goes_on_with_the_present_piano() -> None:
+    piano = sound(2, 40, 8)
+    made = restrike(piano, onsets_at([5000.0], 40), onsets_at([], 40), ModelConfig())
+    assert made.streams[:, :, :, :4800].abs().max() == 0
+    torch.testing.assert_close(made.streams[0, 2, :, 5100:], piano[0, :, 5100:])
+
+
+def test_the_place_of_the_attack_stays_while_the_stream_runs_on() -> None:
+    values = torch.arange(40.0).expand(1, 2, 40).contiguous()
+    audio = torch.zeros(1, 1, 40 * HOP_LENGTH)
+    made = restrike(audio, onsets_at([5.5 * 512], 40), onsets_at([2.5 * 512], 40), ModelConfig())
+    attack = at_attack(values, made)[0, 1, 0, 7:30]
+    torch.testing.assert_close(attack, torch.full((23,), 2.0), atol=2e-3, rtol=0)
+
+
+def test_what_was_struck_later_is_held_down_and_what_dies_away_is_not() -> None:
+    limiter = DecayLimiter()
+    struck = torch.zeros(1, 3, 8, 20)
+    now = struck - torch.linspace(0.0, 1.0, 20)  # a string that dies away
+    now[:, :, 5, 10:] = 0.8  # and another one, struck in frame 10
+    excess, taken = limiter(now, struck)
+    assert excess[:, :, :5].abs().max() == 0 and excess[:, :, 5, :10].abs().max() == 0
+    assert (excess[:, :, 5, 10:] > 0.6).all() and (taken[:, :, 5, 10:] < -3).all()
+
+
+def test_the_loudest_of_the_next_frames() -> None:
+    powers = torch.tensor([0.0, 1.0, 5.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3.0]).view(1, 1, 9)
+    loudest = loudest_ahead(powers)[0, 0]
+    assert loudest.tolist() == [5.0, 5.0, 5.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0]
 
 
 # Pitches

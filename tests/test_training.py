@@ -20,7 +20,7 @@ from creative_mix.training.loop import LAST, Trainer
 from creative_mix.training.losses import SpectralLoss, envelope_target
 from creative_mix.training.monitors import PARTS, gradient_norms
 from creative_mix.training.notes import Hit, Note
-from creative_mix.training.probes import Probes, aspect_shares
+from creative_mix.training.probes import Probes, Strangers, aspect_shares
 from creative_mix.training.targets import frame_targets, piano_onsets
 
 
@@ -206,3 +206,21 @@ def test_training_lowers_the_loss(config: TrainingConfig) -> None:
         assert record is not None
         losses.append(record["terms"]["mel"])
     assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
+
+
+def test_what_an_adversary_finds_is_unlearned() -> None:
+    torch.manual_seed(0)
+    strangers = Strangers(8)
+    components = torch.randn(2, 6, 8, 30, requires_grad=True)
+    for parameter in strangers.parameters():
+        parameter.requires_grad_(True)
+    hits, pitch = strangers(components)
+    (hits.square().mean() + pitch.square().mean()).backward()
+    assert components.grad is not None
+    touched = components.grad.abs().amax((0, 2, 3)) > 0
+    assert touched.tolist() == [False, True, True, False, False, True]
+    plain = components.detach().clone().requires_grad_(True)
+    reader = strangers.pitch(plain[:, 5])
+    reader.square().mean().backward()
+    assert plain.grad is not None
+    torch.testing.assert_close(components.grad[:, 5], -strangers.strength * plain.grad[:, 5])

@@ -161,7 +161,8 @@ class Decoder(nn.Module):
 
         Shape: encoding (B, 128, T), memory (B, V, 128, T), ages (B, V * 8, T), the piano's attacks
         now and where each stream reads it (B, V * 4, T), log power of the piano at the attacks that
-        the streams play (B, V, F, T), present and each of the V streams (B, C, T, 2, F) -> (B, C, 512 T).
+        the streams play (B, V, F, T), present and each of the V streams (B, C, T, 2, F)
+        -> (B, C, 512 T).
         """
         batch, frames = present.shape[0], present.shape[2]
         sources = [present, *streams]  # one by one: stacked, they would be copied several times

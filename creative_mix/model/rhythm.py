@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from creative_mix.constants import HOP_LENGTH, VOICE_NAMES
+from creative_mix.constants import HOP_LENGTH, STRIKE_THRESHOLD, VOICE_NAMES
 from creative_mix.model.layers import ContextConv1d
 
 VOICES = len(VOICE_NAMES)
-STRIKE_RAMP = (0.15, 0.45)
+STRIKE_RAMP = (STRIKE_THRESHOLD - 0.15, STRIKE_THRESHOLD + 0.15)
 """Probabilities at which a strike begins to count and counts in full."""
 ATTACK_RAMP = (0.2, 0.5)
 """The same for the piano's own attacks."""

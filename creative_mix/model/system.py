@@ -24,7 +24,6 @@ from creative_mix.model.restrike import (
 from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets
 from creative_mix.model.spectral import BINS, Stft
 
-
 PERMIT_LOGIT = -4.0
 """The cascade's word on a strike of which the encoding says nothing: no."""
 
