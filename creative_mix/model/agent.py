@@ -88,7 +88,7 @@ class Composition(NamedTuple):
     weights: Tensor
     """The selection weights, (B, 6, T), summing to 1 over the six."""
     selected: Tensor
-    """The components as they were weighted, (B, 384, T): all that the cascade sees of the sources."""
+    """The components as they were weighted, (B, 384, T): what the cascade sees of the sources."""
 
 
 class CompositionalCreativeAgent(nn.Module):
