@@ -110,7 +110,7 @@ def _restrike(
     strike_weights = _last_of_two(*present)
 
     table = _sample_table(piano, frames)
-    position = (here - 1).unsqueeze(1) * HOP_LENGTH + inside  # (T, 512)
+    start = (here - 1) * HOP_LENGTH
     present_piano = functional.pad(piano, (0, frames * HOP_LENGTH - piano.shape[2]))
     present_piano = present_piano[:, :, first * HOP_LENGTH :].transpose(1, 2)
     present_piano = present_piano.reshape(batch, 1, here.shape[0], HOP_LENGTH, channels)
@@ -125,7 +125,7 @@ def _restrike(
             weight_there = at_frames(attack_weight, index)
             behind = torch.floor(rest_there)
             part = (rest_there - behind).unsqueeze(3).unsqueeze(4)
-            taps = _read(table, position - (hops_there + behind).unsqueeze(3))
+            taps = _read(table, start - hops_there - behind)
             sound = taps[..., 0, :] + part * (taps[..., 1, :] - taps[..., 0, :])
             streams = streams + sound * (weight * weight_there.unsqueeze(3)).unsqueeze(4)
             shift = shift + (hops_there + rest_there) * weight_there * weight[..., HOP_LENGTH // 2]
@@ -143,20 +143,20 @@ def _restrike(
 
 
 def _sample_table(piano: Tensor, frames: int) -> Tensor:
-    """Rows of a sample and the one before it, (B, 2 + 512 T, 2, C); the first row is silence."""
-    batch, channels, samples = piano.shape
-    sound = functional.pad(piano, (2, frames * HOP_LENGTH - samples)).transpose(1, 2)
-    pairs = torch.stack([sound[:, 1:], sound[:, :-1]], 2)
-    return pairs * (torch.arange(pairs.shape[1], device=piano.device) > 0)[:, None, None]
+    """Rows of a sample and the one before it, (B, 512 (T + 2), 2, C); a hop of silence around."""
+    samples = piano.shape[2]
+    after = (frames + 1) * HOP_LENGTH - samples
+    sound = functional.pad(piano, (HOP_LENGTH + 1, after)).transpose(1, 2)
+    return torch.stack([sound[:, 1:], sound[:, :-1]], 2)
 
 
-def _read(table: Tensor, position: Tensor) -> Tensor:
-    """Table rows at sample positions (B, V, T, 512) -> (B, V, T, 512, 2, C); silence outside."""
+def _read(table: Tensor, start: Tensor) -> Tensor:
+    """A hop of table rows from each sample on: (B, V, T) -> (B, V, T, 512, 2, C)."""
     batch, rows = table.shape[:2]
-    row = position + 1
-    row = torch.where(row < rows, row, torch.zeros_like(row)).clamp(min=0).long()
-    first = torch.arange(batch, device=table.device).view(batch, 1, 1, 1) * rows
-    return functional.embedding(row + first, table.reshape(batch * rows, -1)).unflatten(
+    row = (start + HOP_LENGTH).clamp(min=0, max=rows - HOP_LENGTH).long()
+    row = row + torch.arange(batch, device=table.device).view(batch, 1, 1) * rows
+    row = row.unsqueeze(3) + torch.arange(HOP_LENGTH, device=table.device)
+    return functional.embedding(row, table.reshape(batch * rows, -1)).unflatten(
         4, (2, table.shape[3])
     )
 
