@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +80,8 @@ def render(
     first = _as_signal("drums", drums, sample_rate)
     second = _as_signal("piano", piano, sample_rate)
     with ExitStack() as stack:
-        renderer = renderer or Renderer(device=device, threads=threads)
-        mixture = mix_signals(first, second, renderer, settings, stack, progress)
+        loaded = renderer or Renderer(device=device, threads=threads)
+        mixture = mix_signals(first, second, lambda: loaded, settings, stack, progress)
         out = np.concatenate(list(mixture.blocks()), axis=1)
     return out[0] if np.ndim(piano) == 1 else out
 
@@ -167,18 +168,26 @@ def render_files(
                 raise OptionError(f"{output}: is an input too; give the output another name")
         writer = AudioWriter(output, force)
         stack.callback(writer.discard)
-        renderer = Renderer(model_path, device, threads)
-        if renderer.notice:
-            say(renderer.notice)
-        where = "cuda" if renderer.device == "cuda" else f"cpu, {renderer.threads} threads"
-        say(f"device: {where}")
+        # The model loads while the recordings come in.
+        loading = stack.enter_context(ThreadPoolExecutor(1)).submit(
+            Renderer, model_path, device, threads
+        )
+
+        def load() -> Renderer:
+            renderer = loading.result()
+            if renderer.notice:
+                say(renderer.notice)
+            where = "cuda" if renderer.device == "cuda" else f"cpu, {renderer.threads} threads"
+            say(f"device: {where}")
+            return renderer
+
         for source in (first, second):
             if source.file_channels > 2:
                 say(f"{source.name}: {source.file_channels} channels, mixed down to stereo")
         word = None
         if subtype is None:
             subtype, word = choose_subtype(output, second.subtype)
-        mixture = mix_signals(first, second, renderer, settings, stack, progress)
+        mixture = mix_signals(first, second, load, settings, stack, progress)
         frames = mixture.store.length
         for line in [*mixture.notes, word]:
             if line:
@@ -192,7 +201,7 @@ def render_files(
         second.channels,
         frames,
         subtype,
-        renderer.device,
+        loading.result().device,
         mixture.weights,
         mixture.strikes,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -76,7 +76,7 @@ class Mixture:
 def mix_signals(
     drums: Signal,
     piano: Signal,
-    renderer: Renderer,
+    load: Callable[[], Renderer],
     settings: Settings,
     stack: ExitStack,
     progress: Progress | None = None,
@@ -88,7 +88,7 @@ def mix_signals(
     Args:
         drums: the rhythm.
         piano: the sound and the harmony.
-        renderer: the model.
+        load: gives the model, once the recordings are in.
         settings: how to mix.
         stack: closes the result's store.
         progress: called with the share that is done.
@@ -103,6 +103,7 @@ def mix_signals(
         # A piano that is cut need not be read beyond the drums' end.
         limit = None if settings.fit == "stretch" else length
         source = take_in(piano, inner, limit)
+        renderer = load()
         for signal, recording in ((drums, taken), (piano, source)):
             check_length(signal, recording, renderer.least_samples)
         notes = describe_pair(drums, piano, taken, source, settings.fit)
