@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from test_model import SMALL
+from trainingkit import tone, write_pairs
 
 from creative_mix.errors import TrainingDataError
 from creative_mix.model.checkpoint import load_model, load_tensors
@@ -29,43 +28,9 @@ from creative_mix.training.stream import Stream
 from creative_mix.training.targets import frame_targets, piano_onsets
 
 
-def tone(notes: list[tuple[float, int]], samples: int) -> np.ndarray:
-    time = np.arange(samples) / 44100
-    sound = np.zeros(samples)
-    for start, pitch in notes:
-        age = np.maximum(time - start, 0)
-        body = np.exp(-3 * age) * (time >= start)
-        sound += 0.2 * body * np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * age)
-    return sound
-
-
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three pairs of two seconds: clicks, tones, and the tones at the clicks."""
-    folder = tmp_path_factory.mktemp("pairs")
-    rng = np.random.default_rng(0)
-    samples = 2 * 44100
-    for index in range(3):
-        hits = [(0.2 + 0.3 * i, int(rng.choice([36, 38, 42])), 100) for i in range(6)]
-        notes = [(0.1, 1.9, 48 + index, 80), (0.9, 1.9, 64, 80)]
-        clicks = np.zeros(samples)
-        for start, *_ in hits:
-            first = int(start * 44100)
-            clicks[first : first + 2000] = rng.standard_normal(2000) * np.exp(
-                -np.arange(2000) / 300
-            )
-        parts = {
-            "drums": 0.2 * clicks,
-            "piano": tone([(0.1, 48 + index), (0.9, 64)], samples),
-            "truth": tone([(start, 64) for start, *_ in hits], samples),
-        }
-        for name, audio in parts.items():
-            soundfile.write(folder / f"p{index}.{name}.wav", np.stack([audio, audio], 1), 44100)
-        bias = [0.0, 0, 0, 1.5 if index == 2 else 0, 0, 0]
-        (folder / f"p{index}.json").write_text(
-            json.dumps({"hits": hits, "piano_notes": notes, "bias": bias})
-        )
-    return folder
+    return write_pairs(tmp_path_factory.mktemp("pairs"))
 
 
 @pytest.fixture

@@ -92,10 +92,10 @@ def read_weights(path: str | Path) -> Weights:
     path = Path(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file")
-    if path.suffix == ".onnx":
-        return Weights(*weights_of_onnx(path))
     if path.suffix in (".pt", ".pth", ".ckpt"):
         return Weights(_tensors_of_torch(path), None)
+    if path.suffix != ".safetensors":
+        return Weights(*weights_of_onnx(path))
     tensors, metadata = load_tensors(path)
     for prefix in ("average.model.", "weights.model."):
         part = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,50 @@
+"""One rank of the comparison in test_ranks.py: first gradients, and weights after some steps.
+
+torchrun --nproc-per-node=N tests/ranks_worker.py CONFIG OUTPUT STEPS
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from torch import Tensor
+
+from creative_mix.model.checkpoint import save_tensors
+from creative_mix.training.config import TrainingConfig
+from creative_mix.training.learner import Learner
+from creative_mix.training.loop import Trainer
+from creative_mix.training.ranks import Ranks
+
+
+def gradients(learner: Learner) -> dict[str, Tensor]:
+    return {
+        f"gradient.{name}": parameter.grad.clone()
+        for name, parameter in learner.trainee.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def compare(config: TrainingConfig, ranks: Ranks, steps: int) -> dict[str, Tensor]:
+    """Gradients of the first step, and weights after ``steps`` of each optimizer."""
+    found: dict[str, Tensor] = {}
+    for optimizer in ("sgd", "adamw"):
+        trainer = Trainer(dataclasses.replace(config, optimizer=optimizer), ranks)
+        if not found:
+            trainer.learner.backward(trainer.feed.step(0), known=True)
+            found |= gradients(trainer.learner)
+        for step in range(steps):
+            trainer.learner.learn(step, trainer.feed.step(step))
+        for name, parameter in trainer.learner.trainee.named_parameters():
+            found[f"{optimizer}.{name}"] = parameter.detach().clone()
+    return found
+
+
+if __name__ == "__main__":
+    config = TrainingConfig.from_file(sys.argv[1])
+    ranks = Ranks.join("cpu")
+    found = compare(config, ranks, int(sys.argv[3]))
+    if ranks.first:
+        save_tensors(Path(sys.argv[2]), found, {})
+    ranks.leave()
