@@ -13,7 +13,7 @@ AGENT_FLOOR = 1e-4
 """Norm below which the agent's gradient is as good as none."""
 BRANCH_FLOOR = 1e-3
 """The same for an extractor's branch, relative to the median branch."""
-UNIFORM = 0.05
+UNIFORM = 0.1
 """Relative distance from the uniform choice below which a selector selects nothing."""
 STARVED = 0.4
 """Share of time in which the run waits for data."""
@@ -84,7 +84,7 @@ def _uniform(vitals: Vitals) -> str | None:
     if vitals.departure is None:
         return None
     if vitals.departure < UNIFORM:
-        return f"the six weights stay within {100 * vitals.departure:.1f} % of one another"
+        return f"the six weights stay within {100 * vitals.departure:.1f} % of their mean"
     return ""
 
 
@@ -135,7 +135,7 @@ RULES = (
         "selector-uniform",
         "The selector does not select: the softmax must run over the six component types, not "
         "over channels, and gradient must reach the logits",
-        6,
+        4,
         _uniform,
     ),
     Rule(
