@@ -83,7 +83,7 @@ class Saturated(nn.Module):
         self.conv2 = ContextConv1d(128, 64, 9, lookahead=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(300 * self.conv2(torch.tanh(300 * self.conv1(x))))
+        return torch.tanh(3000 * self.conv2(torch.tanh(3000 * self.conv1(x))))
 
 
 def saturate_branch(trainer: Trainer) -> None:
@@ -170,6 +170,9 @@ def test_a_planted_fault_raises_its_flag(
     config = tiny(pairs, tmp_path / "run", steps=500, log_every=100, bad_steps=100)
     trainer = Trainer(config, strict=True)  # a strict run ends at its first flag
     plant(trainer)
+    learner = trainer.learner  # it must learn the planted parts, too
+    learner.average = {n: p.detach().clone() for n, p in learner.trainee.named_parameters()}
+    learner.optimizer = learner._make_optimizer()
     raised = fly(trainer, WITHIN)
     print(name, [flag.step for flag in raised], raised[0].finding if raised else "")
     assert name in [flag.name for flag in raised]

@@ -63,7 +63,7 @@ def write_pairs(folder: Path, noise: float = 0.0) -> Path:
     return folder
 
 
-def tiny(pairs: Path, output: Path, **settings: Any) -> TrainingConfig:
+def tiny(pairs: Path | str, output: Path, **settings: Any) -> TrainingConfig:
     """A configuration whose steps take a tenth of a second."""
     plain: dict[str, Any] = {
         "pairs": str(pairs),

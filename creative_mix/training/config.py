@@ -11,6 +11,10 @@ from creative_mix.errors import TrainingDataError
 from creative_mix.model.config import ModelConfig
 
 
+SHIPPED = "shipped"
+"""Stands for the weights inside the package."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LossWeights:
     """Factor of every term of the loss."""
@@ -117,7 +121,7 @@ class TrainingConfig:
     seed: int = 1
     """Of weights, order and crops."""
     initial: str = ""
-    """Weights to start from (ONNX or safetensors); empty for random ones."""
+    """Weights to start from (ONNX or safetensors), or `shipped`; empty for random ones."""
     frozen: tuple[str, ...] = ()
     """Parts of the model that keep their weights, by the beginning of their names."""
 
@@ -159,7 +163,7 @@ class TrainingConfig:
         if values.get("initial") and "model" not in values:
             from creative_mix.model.checkpoint import read_weights
 
-            found = read_weights(Path(values["initial"])).config
+            found = read_weights(initial_path(str(values["initial"]))).config
             values["model"] = dataclasses.asdict(found) if found else {}
         return cls.from_dict(values)
 
@@ -177,6 +181,13 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Nested dictionaries that ``from_dict`` takes back."""
         return dataclasses.asdict(self)
+
+
+def initial_path(initial: str) -> Path:
+    """The file of the weights to start from."""
+    if initial == SHIPPED:
+        return Path(__file__).parents[1] / "weights" / "creative_mix.onnx"
+    return Path(initial)
 
 
 def _build(kind: Any, values: dict[str, Any], prefix: str) -> Any:

@@ -91,7 +91,7 @@ class Batch:
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by a dotted name, as it is saved for inspection."""
-        found = {}
+        found: dict[str, Tensor] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, OnsetBatch):

@@ -207,8 +207,8 @@ def _without_broken(folder: Path, material: Material, inventory: Inventory) -> M
         for path in _files(folder / inner, AUDIO_SUFFIXES):
             if path not in taken:
                 inventory.refused.append((path, "neither its name nor an index.csv says its note"))
-    for kind, instruments in kept.items():
-        if not instruments:
+    for kind, left in kept.items():
+        if not left:
             raise TrainingDataError(f"{folder}: no usable {kind}; {inventory.lines()[-1]}")
     return dataclasses.replace(material, pianos=tuple(kept["pianos"]), kits=tuple(kept["kits"]))
 

@@ -16,7 +16,7 @@ from creative_mix.model.adoption import Adoption, adopt
 from creative_mix.model.checkpoint import read_weights
 from creative_mix.model.system import CreativeMix
 from creative_mix.training import monitors
-from creative_mix.training.config import TrainingConfig
+from creative_mix.training.config import TrainingConfig, initial_path
 from creative_mix.training.dataset import Batch
 from creative_mix.training.losses import total_loss
 from creative_mix.training.ranks import Ranks
@@ -55,7 +55,7 @@ class Learner:
         self.trainee = Trainee(CreativeMix(config.model).train()).to(ranks.device)
         self.adoption: Adoption | None = None
         if config.initial:
-            self.adoption = adopt(self.trainee.model, read_weights(config.initial).tensors)
+            self.adoption = adopt(self.trainee.model, read_weights(initial_path(config.initial)).tensors)
         self._freeze()
         self.average = {n: p.detach().clone() for n, p in self.trainee.named_parameters()}
         self.optimizer = self._make_optimizer()
@@ -191,7 +191,8 @@ class Learner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, average and optimizer, as a checkpoint names them."""
-        found = {f"weights.{name}": value for name, value in self.trainee.named_parameters()}
+        found: dict[str, Tensor] = {}
+        found |= {f"weights.{name}": value for name, value in self.trainee.named_parameters()}
         found |= {f"average.{name}": value for name, value in self.average.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             found |= {

@@ -6,7 +6,7 @@ import functools
 import itertools
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -98,7 +98,7 @@ class Feed:
         """The micro-batches of a step."""
         return [self.stream.batch(numbers) for numbers in self._plan(step)]
 
-    def steps(self, first: int, last: int) -> Iterator[list[Batch]]:
+    def steps(self, first: int, last: int) -> Generator[list[Batch], None, None]:
         """The micro-batches of the steps ``first`` to ``last - 1``."""
         ahead = self._by_workers(first, last) if self.workers else self._by_thread(first, last)
         while True:
