@@ -132,7 +132,7 @@ def test_a_foreign_file_is_refused(trained: TrainingConfig, tmp_path: Path) -> N
     tensors, metadata = load_tensors(Path(trained.output) / LAST)
     save_tensors(newer, tensors, metadata | {"format_version": "99"})
     with pytest.raises(ModelFileError, match="format 99"):
-        load_state(newer)
+        Trainer(trained).resume(newer)
 
 
 def test_another_run_is_not_written_over(trained: TrainingConfig) -> None:

@@ -24,6 +24,10 @@ STATE_VERSION = 2
 _STEP = re.compile(r"step-(\d+)\.safetensors")
 
 
+class NotAStateError(ModelFileError):
+    """A whole file of tensors that no training run has saved."""
+
+
 @dataclasses.dataclass(frozen=True)
 class State:
     """All that a run goes on from.
@@ -108,13 +112,14 @@ def load_state(path: Path) -> State:
     """A state that ``save_state`` wrote, or the trainer before it (format 1).
 
     Raises:
-        ModelFileError: the file is missing, torn, changed, foreign or of a newer format.
+        NotAStateError: it holds other tensors.
+        ModelFileError: the file is missing, torn, changed, or of a newer format.
     """
     tensors, metadata = load_tensors(path)
     if metadata.get("format") != STATE_FORMAT:
         if "step" in metadata and any(name.startswith("weights.") for name in tensors):
             return State(tensors, {key: json.loads(value) for key, value in metadata.items()})
-        raise ModelFileError(f"{path}: not a state of a training run, but another file's tensors")
+        raise NotAStateError(f"{path}: not a state of a training run, but another file's tensors")
     if int(metadata["format_version"]) > STATE_VERSION:
         raise ModelFileError(
             f"{path}: format {metadata['format_version']}, and this version reads up to "

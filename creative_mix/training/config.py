@@ -10,7 +10,6 @@ from typing import Any
 from creative_mix.errors import TrainingDataError
 from creative_mix.model.config import ModelConfig
 
-
 SHIPPED = "shipped"
 """Stands for the weights inside the package."""
 

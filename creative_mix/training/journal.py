@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -130,7 +131,14 @@ class Journal:
     def _log(self, entry: dict[str, Any]) -> None:
         if self.speaks:
             with open(self.folder / LOG, "a", encoding="utf-8") as log:
-                log.write(json.dumps(entry) + "\n")
+                log.write(json.dumps(_finite(entry), allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """The value as JSON can have it: null for what is not a finite number."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def draw_mel(audio: np.ndarray) -> np.ndarray:

@@ -55,7 +55,9 @@ class Learner:
         self.trainee = Trainee(CreativeMix(config.model).train()).to(ranks.device)
         self.adoption: Adoption | None = None
         if config.initial:
-            self.adoption = adopt(self.trainee.model, read_weights(initial_path(config.initial)).tensors)
+            self.adoption = adopt(
+                self.trainee.model, read_weights(initial_path(config.initial)).tensors
+            )
         self._freeze()
         self.average = {n: p.detach().clone() for n, p in self.trainee.named_parameters()}
         self.optimizer = self._make_optimizer()

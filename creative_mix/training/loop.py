@@ -14,6 +14,7 @@ from creative_mix.model.checkpoint import model_metadata, read_weights, save_ten
 from creative_mix.training import monitors
 from creative_mix.training.checkpoints import (
     CheckpointFolder,
+    NotAStateError,
     State,
     load_state,
     random_state,
@@ -258,10 +259,14 @@ class Trainer:
         path = Path(path)
         try:
             state = load_state(path)
+        except NotAStateError:
+            return self._take_over(path)
         except ModelFileError as error:
-            return self._take_over(path, error)
+            if path.suffix == ".safetensors":
+                raise self._with_remedy(error) from error
+            return self._take_over(path)
         if not self.learner.fits(state.part("weights.")):
-            return self._take_over(path, None)
+            return self._take_over(path)
         self.learner.restore(state.tensors)
         about = state.about
         self.step = int(about["step"])
@@ -279,13 +284,11 @@ class Trainer:
         names = [n for n in before if n in now and n not in free and _listed(now[n]) != before[n]]
         return [f"not what it was: {name}={now[name]!r}, before {before[name]!r}" for name in names]
 
-    def _take_over(self, path: Path, error: ModelFileError | None) -> list[str]:
+    def _take_over(self, path: Path) -> list[str]:
         try:
             weights = read_weights(path).tensors
-        except ModelFileError as unreadable:
-            raise self._with_remedy(unreadable) from unreadable
-        if error is not None and "damaged" in str(error):
-            raise self._with_remedy(error)
+        except ModelFileError as error:
+            raise self._with_remedy(error) from error
         adoption = self.learner.take_over(weights)
         if not adoption.kept:
             raise self._with_remedy(

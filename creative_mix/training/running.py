@@ -61,14 +61,14 @@ def run(
     """
     ranks = Ranks.join(device)
     try:
-        if config.bfloat16:
+        if config.bfloat16 and ranks.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
         trainer = Trainer(config, ranks, strict)
         journal = Journal(trainer.output, config.steps, say, config.tensorboard, ranks.first, live)
         with contextlib.closing(journal):
             for line in trainer.inventory.lines():
                 journal.say(line)
-            _begin(trainer, journal, AUTO if ranks.restarts else resume, force)
+            _begin(trainer, journal, resume, force)
             flags = trainer.train(journal)
         best = trainer.output / BEST
         return Outcome(
@@ -84,7 +84,8 @@ def run(
 def _begin(trainer: Trainer, journal: Journal, resume: str | None, force: bool) -> None:
     """Find the state to go on from, and make the output folder ready."""
     newest = trainer.checkpoints.newest()
-    path = newest if resume == AUTO else Path(resume) if resume else None
+    given = Path(resume) if resume and resume != AUTO else None
+    path = newest if newest and (resume == AUTO or trainer.ranks.restarts) else given
     if trainer.learner.adoption is not None and path is None:
         for line in trainer.learner.adoption.lines():
             journal.say(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import signal
@@ -18,6 +19,8 @@ from creative_mix.errors import TrainingDataError
 from creative_mix.training.dataset import Batch, Crop, stack
 from creative_mix.training.ranks import Ranks
 from creative_mix.training.sources import PairFolder, Source
+
+Batches = Generator[list[Batch], None, None]
 
 MADE_EPOCH = 1000
 """Examples of an epoch where there are no ready pairs to go round."""
@@ -98,18 +101,19 @@ class Feed:
         """The micro-batches of a step."""
         return [self.stream.batch(numbers) for numbers in self._plan(step)]
 
-    def steps(self, first: int, last: int) -> Generator[list[Batch], None, None]:
+    def steps(self, first: int, last: int) -> Batches:
         """The micro-batches of the steps ``first`` to ``last - 1``."""
         ahead = self._by_workers(first, last) if self.workers else self._by_thread(first, last)
-        while True:
-            begun = time.monotonic()
-            batches = next(ahead, None)
-            self.waited_s += time.monotonic() - begun
-            if batches is None:
-                return
-            yield batches
+        with contextlib.closing(ahead):
+            while True:
+                begun = time.monotonic()
+                batches = next(ahead, None)
+                self.waited_s += time.monotonic() - begun
+                if batches is None:
+                    return
+                yield batches
 
-    def _by_thread(self, first: int, last: int) -> Iterator[list[Batch]]:
+    def _by_thread(self, first: int, last: int) -> Batches:
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(self.step, first)
             for step in range(first, last):
@@ -118,7 +122,7 @@ class Feed:
                     coming = pool.submit(self.step, step + 1)
                 yield batches
 
-    def _by_workers(self, first: int, last: int) -> Iterator[list[Batch]]:
+    def _by_workers(self, first: int, last: int) -> Batches:
         loader: DataLoader[Any] = DataLoader(
             self.stream,
             batch_sampler=_Numbers(self._plan, first, last),
