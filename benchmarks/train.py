@@ -1,4 +1,4 @@
-"""Measure training: steps and crops a second, and the share of time that goes into waiting.
+"""Measure training: steps and crops a second, CPU time, and the share of time spent waiting.
 
     python benchmarks/train.py CONFIG [--steps 20] [--device auto] [--set KEY=VALUE ...]
 
@@ -23,7 +23,7 @@ from creative_mix.training.config import TrainingConfig
 from creative_mix.training.loop import Trainer
 from creative_mix.training.ranks import Ranks
 
-WARM_UP = 3
+WARM_UP = 2
 """Steps before the clock starts: compilation, first reads, memory pools."""
 
 
@@ -54,7 +54,7 @@ def measure(trainer: Trainer, steps: int) -> dict[str, float]:
     for step in range(WARM_UP):
         trainer.learner.learn(step, next(feed))
     settle(device)
-    begun, waited = time.perf_counter(), trainer.feed.waited_s
+    begun, worked, waited = time.perf_counter(), time.process_time(), trainer.feed.waited_s
     for step in range(WARM_UP, WARM_UP + steps):
         trainer.learner.learn(step, next(feed))
     settle(device)
@@ -63,6 +63,7 @@ def measure(trainer: Trainer, steps: int) -> dict[str, float]:
     return {
         "steps_per_s": steps / elapsed,
         "crops_per_s": steps * trainer.config.batch_size / elapsed,
+        "cpu_s_per_step": (time.process_time() - worked) / steps,
         "waiting": (trainer.feed.waited_s - waited) / elapsed,
     }
 
@@ -106,6 +107,7 @@ def main() -> None:
             f"{device}, {torch.get_num_threads()} threads, batch {config.batch_size}, "
             f"bfloat16 {config.bfloat16}, compile {config.compile}, workers {config.workers}: "
             f"{found['steps_per_s']:.2f} steps/s, {found['crops_per_s']:.1f} crops/s, "
+            f"{found['cpu_s_per_step']:.2f} s of CPU a step, "
             f"{100 * found['waiting']:.1f} % waiting for data"
         )
         if device.type == "cuda":
