@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import random
 import signal
@@ -133,6 +134,17 @@ def test_a_foreign_file_is_refused(trained: TrainingConfig, tmp_path: Path) -> N
     save_tensors(newer, tensors, metadata | {"format_version": "99"})
     with pytest.raises(ModelFileError, match="format 99"):
         Trainer(trained).resume(newer)
+
+
+def test_a_state_of_the_first_format_goes_on(trained: TrainingConfig, tmp_path: Path) -> None:
+    state = load_state(Path(trained.output) / LAST)
+    tensors = {name: t for name, t in state.tensors.items() if not name.startswith("rng.")}
+    old = tmp_path / "old.safetensors"
+    save_tensors(old, tensors, {"step": "4", "config": json.dumps(state.about["config"])})
+    trainer = Trainer(trained)
+    assert trainer.resume(old) == [f"going on from step 4 of {old}"]
+    for name, tensor in trainer.learner.tensors().items():
+        assert torch.equal(tensor, tensors[name]), name
 
 
 def test_another_run_is_not_written_over(trained: TrainingConfig) -> None:
