@@ -27,14 +27,17 @@ def gradients(learner: Learner) -> dict[str, Tensor]:
 
 
 def compare(config: TrainingConfig, ranks: Ranks, steps: int) -> dict[str, Tensor]:
-    """Gradients of the first step, and weights after ``steps`` of each optimizer."""
+    """Gradients of the first step, weights after ``steps`` of SGD and after 5 of AdamW."""
     found: dict[str, Tensor] = {}
-    for optimizer in ("sgd", "adamw"):
-        trainer = Trainer(dataclasses.replace(config, optimizer=optimizer), ranks)
+    for optimizer, rate, count in (("sgd", 3e-2, steps), ("adamw", 1e-3, min(5, steps))):
+        settings = dataclasses.replace(config, optimizer=optimizer, learning_rate=rate)
+        trainer = Trainer(settings, ranks)
         if not found:
+            for name, parameter in trainer.learner.trainee.named_parameters():
+                found[f"begun.{name}"] = parameter.detach().clone()
             trainer.learner.backward(trainer.feed.step(0), known=True)
             found |= gradients(trainer.learner)
-        for step in range(steps):
+        for step in range(count):
             trainer.learner.learn(step, trainer.feed.step(step))
         for name, parameter in trainer.learner.trainee.named_parameters():
             found[f"{optimizer}.{name}"] = parameter.detach().clone()
