@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +179,19 @@ def test_a_rewound_log_forgets_what_came_after(tmp_path: Path) -> None:
     log.write_text('{"step": 1}\n{"step": 2, "flag": "x"}\n{"step": 3}\n{"ste')
     Journal(tmp_path, 9, print).rewind(2)
     assert [entry["step"] for entry in logged(tmp_path)] == [1, 2]
+
+
+def test_a_terminal_shows_a_bar_that_makes_way_for_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda: os.terminal_size((60, 24)))
+    journal = Journal(tmp_path, 10, print, live=True)
+    speed = {"steps_per_s": 0.5, "samples_per_s": 1.0, "waiting": 0.25}
+    journal.progress(4, {"total": {"loss": 2.0}, "terms": {"mel": 0.3}, "speed": speed})
+    journal.tick(5)
+    journal.say("a line")
+    shown = capsys.readouterr().out.split("\r\x1b[K")
+    assert shown[1].startswith("[########------------] 4/10 loss 2.000 mel 0.300 0.50 step")
+    assert shown[2].startswith("[##########----------] 5/10 loss")
+    assert all(len(line) < 60 for line in shown[1:3])
+    assert shown[3] == "a line\n"

@@ -32,8 +32,8 @@ class NotAStateError(ModelFileError):
 class State:
     """All that a run goes on from.
 
-    Tensors are named `weights.`, `average.` and `probe_average.` with the parameter's name,
-    `optimizer.INDEX.KEY` and `rng.RANK.KIND`; the rest is in ``about``.
+    Tensors are named `weights.` and `average.` with the parameter's name, `optimizer.INDEX.KEY`
+    and `rng.RANK.KIND`; the rest is in ``about``.
     """
 
     tensors: dict[str, Tensor]
