@@ -29,7 +29,7 @@ def gradients(learner: Learner) -> dict[str, Tensor]:
 def compare(config: TrainingConfig, ranks: Ranks, steps: int) -> dict[str, Tensor]:
     """Gradients of the first step, weights after ``steps`` of SGD and after 5 of AdamW."""
     found: dict[str, Tensor] = {}
-    for optimizer, rate, count in (("sgd", 3e-2, steps), ("adamw", 1e-3, min(5, steps))):
+    for optimizer, rate, count in (("sgd", 5e-3, steps), ("adamw", 1e-3, min(5, steps))):
         settings = dataclasses.replace(config, optimizer=optimizer, learning_rate=rate)
         trainer = Trainer(settings, ranks)
         if not found:

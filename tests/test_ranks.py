@@ -79,7 +79,7 @@ def test_ranks_equal_one_process(
     moved = max(float((alone[f"begun.{n}"] - alone[f"sgd.{n}"]).abs().max()) for n in weights)
     print(f"{count} ranks: {figures}; sgd moved {moved:.1e} and is {apart:.1e} apart")
     assert figures["gradient"] < 1e-6
-    assert apart < 1e-5 < 1e-2 < moved
+    assert apart < 1e-5 and moved > 1e-3
     assert figures["adamw"] < 1e-2
 
 
