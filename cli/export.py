@@ -25,12 +25,26 @@ def export(checkpoint: Path, output: Path, force: bool) -> None:
     The file is compared with torch at four lengths before it gets its name; one that drifts is
     not kept.
     """
+    check_output(output, force)
+    click.echo(write_onnx(checkpoint, output))
+
+
+def check_output(output: Path, force: bool) -> None:
+    """Refuse a name that no ONNX file can or should be written to.
+
+    Raises:
+        OptionError: the suffix is wrong, the file is there already, or its folder is not.
+    """
     if output.suffix != ".onnx":
         raise OptionError(f"{output}: an ONNX file must end in .onnx")
     if output.exists() and not force:
         raise OptionError(f"{output}: exists; give another name, or --force to overwrite it")
     if not output.parent.is_dir():
         raise OptionError(f"{output.parent}: no such folder; make it first")
+
+
+def write_onnx(checkpoint: Path, output: Path) -> str:
+    """Export a checkpoint, compare it with torch, and say how it went."""
     from ..export.onnx_file import export_onnx
     from ..export.parity import refuse_drift
     from ..model.checkpoint import load_model
@@ -44,4 +58,4 @@ def export(checkpoint: Path, output: Path, force: bool) -> None:
     finally:
         draft.unlink(missing_ok=True)
     size = output.stat().st_size / 1e6
-    click.echo(f"{output}: {size:.1f} MB, within {difference:.1e} of torch at four lengths")
+    return f"{output}: {size:.1f} MB, within {difference:.1e} of torch at four lengths"

@@ -45,6 +45,14 @@ _maker: PairMaker | None = None  # each worker process's own
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A .sf2 file whose acoustic pianos and drum kits play too (needs FluidSynth).",
 )
+@click.option(
+    "--program",
+    "programs",
+    multiple=True,
+    type=click.IntRange(0, 127),
+    help="General MIDI program of the SoundFont that plays the piano's part, instead of every "
+    "piano: 4 is an electric piano, 6 a harpsichord. More than one may be given.",
+)
 @click.option("--workers", default=1, type=click.IntRange(1, 256), help="Processes.")
 @click.option("--force", is_flag=True, help="Make pairs again that are there already.")
 def pairs(
@@ -56,6 +64,7 @@ def pairs(
     duration: float,
     bias_share: float,
     soundfonts: tuple[Path, ...],
+    programs: tuple[int, ...],
     workers: int,
     force: bool,
 ) -> None:
@@ -74,7 +83,7 @@ def pairs(
             f"{count - len(seeds)} of {count} pairs are there already; --force makes them anew",
             err=True,
         )
-    settings = (material, soundfonts, split, duration, bias_share)
+    settings = (material, soundfonts, programs, split, duration, bias_share)
     _make_all(out, seeds, settings, min(workers, max(1, len(seeds))))
     click.echo(f"{count} pairs in {out}")
 
@@ -82,7 +91,7 @@ def pairs(
 def _make_all(
     out: Path,
     seeds: Sequence[int],
-    settings: tuple[Path, tuple[Path, ...], str, float, float],
+    settings: tuple[Path, tuple[Path, ...], tuple[int, ...], str, float, float],
     workers: int,
 ) -> None:
     """Make the pairs of some seeds, in this process or in several."""
@@ -109,13 +118,19 @@ def _make_all(
 
 
 def _begin(
-    material: Path, soundfonts: tuple[Path, ...], split: str, duration: float, bias_share: float
+    material: Path,
+    soundfonts: tuple[Path, ...],
+    programs: tuple[int, ...],
+    split: str,
+    duration: float,
+    bias_share: float,
 ) -> None:
     from creative_mix.training.material import Material
     from creative_mix.training.pairs import PairMaker
 
     global _maker
-    _maker = PairMaker(Material.from_folder(material, soundfonts), split, duration, bias_share)
+    found = Material.from_folder(material, soundfonts, programs)
+    _maker = PairMaker(found, split, duration, bias_share)
 
 
 def _make(out: Path, seed: int) -> None:

@@ -32,3 +32,7 @@ class ModelFileError(CreativeMixError):
 
 class TrainingDataError(CreativeMixError):
     """Material to make or read training pairs from is missing or damaged."""
+
+
+class TrainingError(CreativeMixError):
+    """A training run cannot begin or go on."""

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -26,6 +27,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
     with open(temporary, "rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)  # the new name, too, must reach the disk
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -64,18 +70,69 @@ def weights_of_onnx(path: Path) -> tuple[dict[str, Tensor], ModelConfig]:
     return {name: tensor.float() for name, tensor in tensors.items()}, config
 
 
-def load_model(path: str | Path) -> CreativeMix:
-    """The model with the weights of a ``.safetensors`` checkpoint or an exported ``.onnx`` file."""
+class Weights(NamedTuple):
+    """The tensors of a file, by the names of ``CreativeMix`` where it has them."""
+
+    tensors: dict[str, Tensor]
+    config: ModelConfig | None
+    """Sizes of the model they are of, None where the file does not say."""
+
+
+def read_weights(path: str | Path) -> Weights:
+    """The model's weights out of any file that holds some.
+
+    Exported ONNX files; safetensors files of weights alone; states of a training run, of which the
+    averaged weights are taken; PyTorch files (``.pt``, ``.pth``) of tensors, of which nothing but
+    tensors is loaded.
+
+    Raises
+    ------
+    ModelFileError : the file is missing, damaged, or holds no tensors
+    """
     path = Path(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file")
+    if path.suffix in (".pt", ".pth", ".ckpt"):
+        return Weights(_tensors_of_torch(path), None)
     if path.suffix != ".safetensors":
-        tensors, config = weights_of_onnx(path)
-    else:
-        tensors, metadata = load_tensors(path)
-        if "model_config" not in metadata:
-            raise ModelFileError(f"{path}: not a creative-mix checkpoint (no model_config)")
-        config = ModelConfig(**json.loads(metadata["model_config"]))
+        return Weights(*weights_of_onnx(path))
+    tensors, metadata = load_tensors(path)
+    for prefix in ("average.model.", "weights.model."):
+        part = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        if part:
+            tensors = part
+            break
+    config = metadata.get("model_config")
+    if config is None and "config" in metadata:
+        config = json.dumps(json.loads(metadata["config"])["model"])
+    return Weights(tensors, ModelConfig(**json.loads(config)) if config else None)
+
+
+def _tensors_of_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        found = torch.load(str(path), map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ModelFileError(
+            f"{path}: not a file of tensors alone ({str(error).splitlines()[0]})"
+        ) from error
+    tensors: dict[str, Tensor] = {}
+    waiting = [found]
+    while waiting and not tensors:
+        inner = waiting.pop(0)
+        if isinstance(inner, Mapping):
+            tensors = {str(k): v for k, v in inner.items() if isinstance(v, Tensor)}
+            named = [v for k, v in inner.items() if isinstance(v, Mapping) and "optim" not in k]
+            waiting.extend(named)
+    if not tensors:
+        raise ModelFileError(f"{path}: no tensors in it")
+    return tensors
+
+
+def load_model(path: str | Path) -> CreativeMix:
+    """The model with the weights of a ``.safetensors`` checkpoint or an exported ``.onnx`` file."""
+    tensors, config = read_weights(path)
+    if config is None:
+        raise ModelFileError(f"{path}: not a creative-mix checkpoint (no model_config)")
     model = CreativeMix(config)
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     if missing or unexpected:

@@ -10,6 +10,9 @@ from typing import Any
 from creative_mix.errors import TrainingDataError
 from creative_mix.model.config import ModelConfig
 
+SHIPPED = "shipped"
+"""Stands for the weights inside the package."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LossWeights:
@@ -55,18 +58,55 @@ class LossWeights:
 class TrainingConfig:
     """A training run."""
 
+    # What is learnt from.
     pairs: str = ""
-    """Folder of pairs as ``creative-mix pairs`` writes them."""
+    """Folder of ready pairs: `*.drums.wav`, `*.piano.wav`, `*.truth.wav` (and `*.json`)."""
+    material: str = ""
+    """Folder of sample kits and MIDI that pairs are made from while the run goes on."""
+    soundfonts: tuple[str, ...] = ()
+    """SoundFonts that play in such pairs too."""
+    unpaired: str = ""
+    """Folder with recordings in `drums/` and `piano/`, for the terms that need no truth."""
+    material_share: float = 0.5
+    """Share of crops made from the material, where there are ready pairs as well."""
+    unpaired_share: float = 0.1
+    """Share of crops that are unpaired recordings, where there are any."""
+    bias_share: float = 0.3
+    """Share of the pairs made from the material that have a selector bias."""
+    validation: str = ""
+    """Folder of ready pairs that are never trained on; empty for no validation."""
+
+    # What is written.
     output: str = "runs/default"
     """Folder of checkpoints and logs."""
+    save_every: int = 200
+    """Steps between checkpoints."""
+    keep: int = 3
+    """How many of the newest checkpoints stay, beside `last` and `best`."""
+    log_every: int = 20
+    """Steps between progress lines."""
+    tensorboard: bool = True
+    """Write TensorBoard files, where tensorboard is installed."""
+    validate_every: int = 1000
+    """Steps between validations."""
+    validation_pairs: int = 8
+    """How many validation pairs are rendered, the first of the folder."""
+    patience: int = 0
+    """Validations without a better mel distance after which the run stops; 0 for never."""
+
+    # How it learns.
     steps: int = 10_000
     """Optimizer steps."""
     batch_size: int = 5
-    """Crops a step."""
+    """Crops a step, over all ranks and micro-steps together."""
+    accumulate: int = 1
+    """Micro-steps that a rank cuts its part of the batch into."""
     crop_frames: int = 512
     """Frames of a crop (512 samples each)."""
     context_frames: int = 128
     """Frames at a crop's start that are context and do not count, unless the file starts there."""
+    optimizer: str = "adamw"
+    """`adamw`, or `sgd` without momentum."""
     learning_rate: float = 8e-4
     """Peak of the cosine schedule."""
     warmup_steps: int = 150
@@ -81,20 +121,27 @@ class TrainingConfig:
     """Decay of the averaged weights, which are the ones that ship."""
     known_until: float = 0.5
     """Share of the run in which known onsets give way to the rhythm head's, linearly."""
-    bfloat16: bool = True
-    """Autocast matrix products to bfloat16."""
-    threads: int = 0
-    """CPU threads; 0 leaves torch's own choice."""
     seed: int = 1
     """Of weights, order and crops."""
-    save_every: int = 200
-    """Steps between checkpoints."""
-    log_every: int = 20
-    """Steps between progress lines."""
     initial: str = ""
-    """Weights to start from (ONNX or safetensors); empty for random ones."""
+    """Weights to start from (ONNX or safetensors), or `shipped`; empty for random ones."""
     frozen: tuple[str, ...] = ()
     """Parts of the model that keep their weights, by the beginning of their names."""
+
+    # How it runs.
+    bfloat16: bool = True
+    """Autocast matrix products to bfloat16."""
+    compile: bool = False
+    """Compile the model (`torch.compile`); pays on CUDA after some minutes."""
+    threads: int = 0
+    """CPU threads; 0 leaves torch's own choice."""
+    workers: int = 0
+    """Processes a rank that read or render ahead; 0 for a thread that reads one step ahead."""
+    watch_every: int = 5
+    """Steps between looks for red flags."""
+    bad_steps: int = 10
+    """Skipped steps in a row (loss or gradient not finite) after which the run stops."""
+
     loss: LossWeights = LossWeights()
     model: ModelConfig = ModelConfig()
 
@@ -116,6 +163,11 @@ class TrainingConfig:
                 place[leaf] = json.loads(text)
             except ValueError:
                 place[leaf] = text
+        if values.get("initial") and "model" not in values:
+            from creative_mix.model.checkpoint import read_weights
+
+            found = read_weights(initial_path(str(values["initial"]))).config
+            values["model"] = dataclasses.asdict(found) if found else {}
         return cls.from_dict(values)
 
     @classmethod
@@ -124,18 +176,64 @@ class TrainingConfig:
         values = dict(values)
         loss = _build(LossWeights, values.pop("loss", {}), "loss.")
         model = _build(ModelConfig, values.pop("model", {}), "model.")
-        return dataclasses.replace(_build(cls, values, ""), loss=loss, model=model)
+        config: TrainingConfig = _build(cls, values, "")
+        config = dataclasses.replace(config, loss=loss, model=model)
+        _check(config)
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dictionaries that ``from_dict`` takes back."""
         return dataclasses.asdict(self)
 
 
+def initial_path(initial: str) -> Path:
+    """The file of the weights to start from."""
+    if initial == SHIPPED:
+        return Path(__file__).parents[1] / "weights" / "creative_mix.onnx"
+    return Path(initial)
+
+
 def _build(kind: Any, values: dict[str, Any], prefix: str) -> Any:
-    names = {field.name for field in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - names)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
     if unknown:
         raise TrainingDataError(
-            f"unknown configuration key {prefix}{unknown[0]!s}; known: {', '.join(sorted(names))}"
+            f"unknown configuration key {prefix}{unknown[0]!s}; known: {', '.join(sorted(fields))}"
         )
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return kind(
+        **{key: _typed(value, fields[key].default, prefix + key) for key, value in values.items()}
+    )
+
+
+def _typed(value: Any, default: Any, key: str) -> Any:
+    """The value, if it is of its default's kind."""
+    if isinstance(default, tuple) and isinstance(value, (list, tuple)):
+        return tuple(str(item) for item in value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        wanted = {tuple: "a list", str: "a text", bool: "true or false"}
+        raise TrainingDataError(
+            f"{key}={value!r}: must be {wanted.get(type(default), type(default).__name__)}"
+        )
+    return value
+
+
+def _check(config: TrainingConfig) -> None:
+    """Refuse figures that no run can have."""
+    least = {"steps": 1, "batch_size": 1, "accumulate": 1, "crop_frames": 16, "keep": 1}
+    least |= {"log_every": 1, "save_every": 1, "watch_every": 1, "validate_every": 1}
+    least |= {"workers": 0, "bad_steps": 1, "validation_pairs": 1, "context_frames": 0}
+    for key, low in least.items():
+        if getattr(config, key) < low:
+            raise TrainingDataError(f"{key}={getattr(config, key)}: must be {low} or more")
+    if config.context_frames >= config.crop_frames:
+        raise TrainingDataError(
+            f"context_frames={config.context_frames}: must be below crop_frames, "
+            f"{config.crop_frames}"
+        )
+    if config.optimizer not in ("adamw", "sgd"):
+        raise TrainingDataError(f"optimizer={config.optimizer!r}: must be 'adamw' or 'sgd'")
+    for key in ("material_share", "unpaired_share", "bias_share"):
+        if not 0 <= getattr(config, key) <= 1:
+            raise TrainingDataError(f"{key}={getattr(config, key)}: must be 0 to 1")

@@ -1,22 +1,18 @@
-"""Batches of crops out of a folder of pairs, the same for a given seed and step on any machine."""
+"""Crops of recordings with what is known of them, one by one and in batches."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
 from creative_mix.constants import HOP_LENGTH
-from creative_mix.errors import TrainingDataError
 from creative_mix.model.rhythm import Onsets
-from creative_mix.training.pairfiles import pair_stems, read_pair
-from creative_mix.training.targets import FrameTargets, OnsetTargets, frame_targets
+from creative_mix.training.targets import FrameTargets, OnsetTargets
 
 
 @dataclasses.dataclass
@@ -31,7 +27,11 @@ class OnsetBatch:
 
     def to(self, device: torch.device) -> OnsetBatch:
         """The targets on another device."""
-        return OnsetBatch(*(tensor.to(device) for tensor in vars(self).values()))
+        return OnsetBatch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
+
+    def pin_memory(self) -> OnsetBatch:
+        """The targets in memory that a CUDA device reads while the host goes on."""
+        return OnsetBatch(*(tensor.pin_memory() for tensor in vars(self).values()))
 
 
 @dataclasses.dataclass
@@ -52,6 +52,10 @@ class Batch:
     piano_onsets: OnsetBatch
     pitches: Tensor
     """(B, 88, T)"""
+    has_notes: Tensor
+    """(B,) 1 where onsets and pitches are known, 0 where they are only zeros"""
+    has_truth: Tensor
+    """(B,) 1 where the truth is known"""
 
     def permitted(self) -> OnsetBatch:
         """Onsets that the output strikes: the drums', and the piano's own where the bias asks."""
@@ -76,84 +80,102 @@ class Batch:
         moved = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            moved[field.name] = value.to(device)
+            kept = isinstance(value, OnsetBatch)
+            moved[field.name] = value.to(device) if kept else value.to(device, non_blocking=True)
         return Batch(**moved)
 
+    def pin_memory(self) -> Batch:
+        """The batch in memory that a CUDA device reads while the host goes on."""
+        fields = dataclasses.fields(self)
+        return Batch(**{field.name: getattr(self, field.name).pin_memory() for field in fields})
 
-class PairFolder:
-    """Crops of the pairs in a folder, drawn by (seed, step, place in the batch)."""
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by a dotted name, as it is saved for inspection."""
+        found: dict[str, Tensor] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, OnsetBatch):
+                found |= {f"{field.name}.{name}": part for name, part in vars(value).items()}
+            else:
+                found[field.name] = value
+        return found
 
-    def __init__(
-        self, folder: str | Path, crop_frames: int, context_frames: int, seed: int
-    ) -> None:
-        self.folder = Path(folder)
-        self.stems = pair_stems(self.folder)
-        if not self.stems:
-            raise TrainingDataError(
-                f"{folder}: no pairs (*.drums.wav, *.piano.wav, *.truth.wav); make some with "
-                "`creative-mix pairs`"
-            )
-        self.crop_frames, self.context_frames, self.seed = crop_frames, context_frames, seed
-        self._notes = functools.cache(self._read_notes)
 
-    def _read_notes(self, stem: str) -> tuple[FrameTargets, np.ndarray]:
-        pair = read_pair(self.folder, stem)
-        frames = -(-pair.piano.shape[1] // HOP_LENGTH)
-        return frame_targets(pair.hits, pair.piano_notes, frames), pair.bias
+Crop = dict[str, Any]
+Reader = Callable[[str, int, int, int], np.ndarray]
+"""Reads (part, first frame, frames, channel) as float32 (512 frames,); channel 2 is the mean."""
 
-    def batch(self, step: int, size: int, first: int = 0) -> Batch:
-        """The crops ``first .. first + size`` of a step."""
-        crops = [
-            self._crop(np.random.default_rng((self.seed, step, first + i))) for i in range(size)
-        ]
-        return _stack(crops)
 
-    def _crop(self, rng: np.random.Generator) -> dict[str, Any]:
-        stem = self.stems[rng.integers(len(self.stems))]
-        targets, bias = self._notes(stem)
-        frames = targets.pitches.shape[1]
-        length, context = self.crop_frames, self.context_frames
-        start = int(rng.integers(-context, max(1, frames - length + 1)))
-        start = max(0, start)
-        counted = np.ones(length, np.float32)
+@dataclasses.dataclass(frozen=True)
+class CropShape:
+    """How long crops are."""
+
+    frames: int
+    """Frames of a crop."""
+    context: int
+    """Frames at its start that do not count, unless the file starts there."""
+
+    def counted(self, start: int, frames: int) -> np.ndarray:
+        """(T,) 1 where the loss counts in a crop from ``start`` of a file of ``frames``."""
+        counted = np.ones(self.frames, np.float32)
         if start > 0:
-            counted[:context] = 0
+            counted[: self.context] = 0
         counted[max(0, frames - start) :] = 0
-        channel = int(rng.integers(3))
-        gain = np.float32(10 ** (rng.uniform(-8, 4) / 20))
-        flip = np.float32(rng.choice([-1.0, 1.0]))
-        parts = {
-            "drums": flip * np.float32(10 ** (rng.uniform(-8, 4) / 20)),
-            "piano": gain,
-            "truth": gain,
-        }
-        audio = {
-            name: factor * self._audio(stem, name, start, length, channel)
-            for name, factor in parts.items()
-        }
-        if bias[2] > 0:  # the drums' own sound is in the truth: their levels must move together
-            audio["drums"] *= gain / parts["drums"]
-        end = start + length
-        return {
-            **audio,
-            "bias": bias,
-            "counted": counted,
-            "drums_onsets": _cut(targets.drums, start, end),
-            "piano_onsets": _cut(targets.piano, start, end),
-            "pitches": _fit(targets.pitches[:, start:end], length),
-        }
+        return counted
 
-    def _audio(self, stem: str, name: str, start: int, frames: int, channel: int) -> np.ndarray:
-        path = self.folder / f"{stem}.{name}.wav"
-        sound, _ = soundfile.read(
-            str(path),
-            frames=frames * HOP_LENGTH,
-            start=start * HOP_LENGTH,
-            dtype="float32",
-            always_2d=True,
-        )
-        mono = sound.mean(1) if channel == 2 else sound[:, channel % sound.shape[1]]
-        return np.pad(mono, (0, frames * HOP_LENGTH - len(mono)))
+    def draw_start(self, rng: np.random.Generator, frames: int) -> int:
+        """A first frame; the file's own start as likely as the context is long."""
+        return max(0, int(rng.integers(-self.context, max(1, frames - self.frames + 1))))
+
+
+def cut_crop(
+    rng: np.random.Generator,
+    shape: CropShape,
+    targets: FrameTargets,
+    bias: np.ndarray,
+    has_notes: bool,
+    read: Reader,
+) -> Crop:
+    """A crop of a pair: start, channel, levels and polarity drawn at random."""
+    frames = targets.pitches.shape[1]
+    start = shape.draw_start(rng, frames)
+    channel = int(rng.integers(3))
+    gain = np.float32(10 ** (rng.uniform(-8, 4) / 20))
+    flip = np.float32(rng.choice([-1.0, 1.0]))
+    gains = {
+        "drums": flip * np.float32(10 ** (rng.uniform(-8, 4) / 20)),
+        "piano": gain,
+        "truth": gain,
+    }
+    audio = {
+        name: factor * read(name, start, shape.frames, channel) for name, factor in gains.items()
+    }
+    if bias[2] > 0:  # the drums' own sound is in the truth: their levels must move together
+        audio["drums"] *= gain / gains["drums"]
+    end = start + shape.frames
+    return {
+        **audio,
+        "bias": bias,
+        "counted": shape.counted(start, frames),
+        "drums_onsets": _cut(targets.drums, start, end),
+        "piano_onsets": _cut(targets.piano, start, end),
+        "pitches": _fit(targets.pitches[:, start:end], shape.frames),
+        "has_notes": np.float32(has_notes),
+        "has_truth": np.float32(1),
+    }
+
+
+def pick_channel(sound: np.ndarray, frames: int, channel: int) -> np.ndarray:
+    """One channel, or the mean, of (N, C), filled with silence to whole frames: (512 T,)."""
+    mono = sound.mean(1) if channel == 2 else sound[:, channel % sound.shape[1]]
+    return np.pad(mono, (0, frames * HOP_LENGTH - len(mono)))
+
+
+def no_targets(frames: int) -> FrameTargets:
+    """Targets of a recording whose notes are not known: zeros, none of which count."""
+    none = np.zeros((3, frames), np.uint8)
+    onsets = OnsetTargets(none, none, none, np.zeros(frames, np.float32), none[0])
+    return FrameTargets(onsets, onsets, np.zeros((88, frames), np.uint8))
 
 
 def _fit(array: np.ndarray, frames: int) -> np.ndarray:
@@ -168,25 +190,21 @@ def _cut(targets: OnsetTargets, start: int, end: int) -> dict[str, np.ndarray]:
     }
 
 
-def _join(arrays: list[Any]) -> Tensor:
-    return torch.from_numpy(np.stack(arrays)).float()
+def stack(crops: Sequence[Crop]) -> Batch:
+    """The crops as one batch."""
 
-
-def _stack(crops: list[dict[str, Any]]) -> Batch:
-    def join(name: str) -> Tensor:
-        return _join([crop[name] for crop in crops])
+    def join(arrays: list[Any]) -> Tensor:
+        return torch.from_numpy(np.stack(arrays)).float()
 
     def join_onsets(name: str) -> OnsetBatch:
         keys = [field.name for field in dataclasses.fields(OnsetBatch)]
-        return OnsetBatch(*(_join([crop[name][key] for crop in crops]) for key in keys))
+        return OnsetBatch(*(join([crop[name][key] for crop in crops]) for key in keys))
 
-    return Batch(
-        drums=join("drums").unsqueeze(1),
-        piano=join("piano").unsqueeze(1),
-        truth=join("truth"),
-        bias=join("bias"),
-        counted=join("counted"),
-        drums_onsets=join_onsets("drums_onsets"),
-        piano_onsets=join_onsets("piano_onsets"),
-        pitches=join("pitches"),
-    )
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Batch):
+        if field.name.endswith("_onsets"):
+            values[field.name] = join_onsets(field.name)
+        else:
+            values[field.name] = join([crop[field.name] for crop in crops])
+    values["drums"], values["piano"] = (values[k].unsqueeze(1) for k in ("drums", "piano"))
+    return Batch(**values)

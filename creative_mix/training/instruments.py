@@ -96,6 +96,7 @@ class SampledPiano:
         if not files:
             raise TrainingDataError(f"piano {name}: no samples found")
         self.name = name
+        self.files = tuple(files)
         self._store = store
         layers = sorted({f.layer for f in files})
         self._layers: list[dict[int, list[SampleFile]]] = [{} for _ in layers]
@@ -103,6 +104,10 @@ class SampledPiano:
             self._layers[layers.index(file.layer)].setdefault(file.pitch, []).append(file)
         self._pitches = [np.asarray(sorted(layer)) for layer in self._layers]
         self._map: VelocityMap | None = None
+
+    def only(self, files: Sequence[SampleFile]) -> SampledPiano:
+        """The instrument with some of its samples."""
+        return SampledPiano(self.name, files, self._store)
 
     @property
     def velocity_map(self) -> VelocityMap:
@@ -166,6 +171,7 @@ class SampledKit:
 
     def __init__(self, name: str, files: Sequence[SampleFile], store: SampleStore) -> None:
         self.name = name
+        self.files = tuple(files)
         self._store = store
         self._takes: dict[str, list[list[SampleFile]]] = {}
         by_sound: dict[str, dict[int, list[SampleFile]]] = {}
@@ -178,6 +184,10 @@ class SampledKit:
             raise TrainingDataError(f"drum kit {name}: no samples of {', '.join(sorted(missing))}")
         self._maps: dict[str, VelocityMap] = {}
         self._mix_db: dict[str, float] | None = None
+
+    def only(self, files: Sequence[SampleFile]) -> SampledKit:
+        """The instrument with some of its samples."""
+        return SampledKit(self.name, files, self._store)
 
     @property
     def sounds(self) -> tuple[str, ...]:

@@ -45,15 +45,23 @@ class Material:
     performances: tuple[Path, ...] = ()
 
     @classmethod
-    def from_folder(cls, folder: str | Path, soundfonts: Sequence[str | Path] = ()) -> Material:
+    def from_folder(
+        cls,
+        folder: str | Path,
+        soundfonts: Sequence[str | Path] = (),
+        programs: Sequence[int] = (),
+    ) -> Material:
         """The material of a folder, with the pianos and kits of SoundFonts beside it.
 
         Args:
             folder: laid out as this module's docstring says.
             soundfonts: `.sf2` files; `.sf2` files inside the folder are found as well.
+            programs: General MIDI programs of the SoundFonts that play the piano's part instead of
+                every piano, to make pairs of another instrument.
 
         Raises:
-            TrainingDataError: the folder, its pianos or its kits are missing.
+            TrainingDataError: the folder, its pianos or its kits are missing, or programs are given
+                without a SoundFont.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -69,9 +77,13 @@ class Material:
         if fonts:
             from creative_mix.training.soundfont import soundfont_kits, soundfont_pianos
 
+            if programs:
+                pianos = []
             for font in fonts:
-                pianos.extend(soundfont_pianos(font, store))
+                pianos.extend(soundfont_pianos(font, store, *([programs] if programs else [])))
                 kits.extend(soundfont_kits(font, store))
+        elif programs:
+            raise TrainingDataError(f"program {programs[0]}: of which SoundFont? give one")
         if not pianos:
             raise TrainingDataError(
                 f"{folder / 'piano'}: no piano samples; put files such as m060_v1.flac in "

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
 from creative_mix.constants import COMPONENT_NAMES
 from creative_mix.training.probes import aspect_shares
 
+BRANCHES = tuple(
+    f"agent.{source}_extractor.{aspect}"
+    for source in ("input", "target")
+    for aspect in ("rhythm", "harmony", "timbre")
+)
 PARTS = (
     "encoder",
-    "agent.input_extractor.rhythm",
-    "agent.input_extractor.harmony",
-    "agent.input_extractor.timbre",
-    "agent.target_extractor.rhythm",
-    "agent.target_extractor.harmony",
-    "agent.target_extractor.timbre",
+    *BRANCHES,
     "agent.component_selector",
     "agent.composer",
     "cascade",
@@ -25,18 +27,43 @@ PARTS = (
     "decoder",
 )
 
+Record = dict[str, dict[str, float]]
+
+
+def parts_of(model: nn.Module) -> list[str]:
+    """The model's parts by the beginning of their parameters' names, each cascade stage apart."""
+    names = [name for name, _ in model.named_parameters()]
+    found: list[str] = []
+    for part in PARTS:
+        if part == "cascade":
+            stages = {".".join(n.split(".")[:2]) for n in names if n.startswith("cascade.")}
+            found.extend(sorted(stages))
+        elif any(name.startswith(f"{part}.") for name in names):
+            found.append(part)
+    return found
+
 
 @torch.no_grad()
 def gradient_norms(model: nn.Module) -> dict[str, float]:
-    """Norm of the gradient of every named part."""
+    """Norm of the gradient of every part that learns.
+
+    Of an extractor's branch the convolutions alone count: its norm's scale gets a gradient even
+    where nothing flows through the branch.
+    """
     norms = {}
-    for part in PARTS:
-        gradients = [
-            p.grad
-            for name, p in model.named_parameters()
-            if name.startswith(part + ".") and p.grad is not None
+    for part in parts_of(model):
+        owned = [
+            parameter
+            for name, parameter in model.named_parameters()
+            if name.startswith(f"{part}.")
+            and parameter.requires_grad
+            and (part not in BRANCHES or parameter.ndim > 1)
         ]
-        norms[part] = float(torch.stack([g.norm() for g in gradients]).norm()) if gradients else 0.0
+        gradients = [p.grad for p in owned if p.grad is not None]
+        if owned:
+            norms[part] = (
+                float(torch.stack([g.norm() for g in gradients]).norm()) if gradients else 0.0
+            )
     return norms
 
 
@@ -49,7 +76,40 @@ def selection(weights: Tensor) -> dict[str, float]:
     return values | dict(zip(names, shares, strict=True))
 
 
-def progress_line(step: int, steps: int, rate: float, record: dict[str, dict[str, float]]) -> str:
+@torch.no_grad()
+def departure(weights: Tensor, bias: Tensor) -> tuple[float, float]:
+    """How far the selector departs from a uniform choice, and how many frames were looked at.
+
+    The largest relative distance of the six weights from their mean, over the frames without a
+    bias, which would move the weights whatever the selector says.
+
+    Shape: weights (B, 6, T), bias (B, 6).
+    """
+    plain = weights[bias.abs().sum(1) == 0].float()
+    relative = plain / plain.mean(1, keepdim=True).clamp(min=1e-12) - 1
+    frames = float(plain.shape[0] * plain.shape[2])
+    return float(relative.abs().amax(1).sum()) / max(frames, 1.0), frames
+
+
+@dataclasses.dataclass(frozen=True)
+class Vitals:
+    """The figures in which a run that learns nothing shows; the same on every rank."""
+
+    step: int
+    loss: float
+    gradient_norm: float
+    novelty: float
+    departure: float | None
+    """From a uniform selection; None where every example has a bias."""
+    weight_sum: float
+    """Of the six selection weights, whose sum is 1."""
+    gradients: dict[str, float]
+    """Norms by part, before clipping."""
+    waiting: float
+    """Share of time that went into waiting for data since the last look."""
+
+
+def progress_line(step: int, steps: int, record: Record) -> str:
     """One line for a terminal."""
     terms = " ".join(f"{name}={value:.3f}" for name, value in record["terms"].items())
     weights = "/".join(f"{record['selection'][name]:.2f}" for name in COMPONENT_NAMES)
@@ -57,7 +117,9 @@ def progress_line(step: int, steps: int, rate: float, record: dict[str, dict[str
         f"{part.replace('agent.', '').replace('_extractor.', '.')}={value:.2g}"
         for part, value in record["gradients"].items()
     )
+    speed = record["speed"]
     return (
         f"step {step}/{steps} loss={record['total']['loss']:.4f} {terms} | weights {weights} | "
-        f"{rate:.2f} steps/s | gradients {norms}"
+        f"{speed['steps_per_s']:.2f} steps/s {speed['samples_per_s']:.1f} samples/s "
+        f"waiting {100 * speed['waiting']:.0f} % | gradients {norms}"
     )

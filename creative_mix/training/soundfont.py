@@ -80,14 +80,24 @@ class SoundFontKit:
         return self._sampled.play(hits, samples, rng, loose_db)
 
 
-def soundfont_pianos(font: str | Path, store: SampleStore) -> list[SoundFontPiano]:
-    """The acoustic pianos of a SoundFont.
+def soundfont_pianos(
+    font: str | Path, store: SampleStore, programs: Sequence[int] = tuple(PIANO_PROGRAMS)
+) -> list[SoundFontPiano]:
+    """Instruments of a SoundFont that play the piano's part; its acoustic pianos by default.
+
+    Args:
+        font: the SoundFont.
+        store: of their strokes.
+        programs: General MIDI programs, 0..127.
 
     Raises:
-        TrainingDataError: the file or FluidSynth is missing.
+        TrainingDataError: the file or FluidSynth is missing, or a program is out of range.
     """
     path = _checked(font)
-    return [SoundFontPiano(path, program, store) for program in PIANO_PROGRAMS]
+    for program in programs:
+        if not 0 <= program <= 127:
+            raise TrainingDataError(f"program {program}: must be 0 to 127")
+    return [SoundFontPiano(path, program, store) for program in programs]
 
 
 def soundfont_kits(font: str | Path, store: SampleStore) -> list[SoundFontKit]:

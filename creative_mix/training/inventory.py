@@ -1,0 +1,239 @@
+"""A look at the user's material before the first step: what was found, what was refused and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from creative_mix.constants import SAMPLE_RATE
+from creative_mix.errors import TrainingDataError
+from creative_mix.training import midi
+from creative_mix.training.config import TrainingConfig
+from creative_mix.training.dataset import CropShape
+from creative_mix.training.instruments import SampledKit, SampledPiano
+from creative_mix.training.material import AUDIO_SUFFIXES, Material
+from creative_mix.training.pairfiles import PARTS, pair_stems
+from creative_mix.training.sources import PairFolder, PairStudio, Source, UnpairedFolder
+from creative_mix.training.stream import Stream
+
+LEAST_S = 1.0
+"""Shortest recording that is of use, seconds."""
+TOLD = 5
+"""Refusals that are told one by one; the rest are counted."""
+
+
+@dataclasses.dataclass
+class Inventory:
+    """What was found, a line each, and what was refused: the file and the reason."""
+
+    found: list[str] = dataclasses.field(default_factory=list)
+    refused: list[tuple[Path, str]] = dataclasses.field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The report, line by line."""
+        told = [f"found: {line}" for line in self.found]
+        told += [f"refused: {path}: {reason}" for path, reason in self.refused[:TOLD]]
+        if len(self.refused) > TOLD:
+            told.append(f"refused: {len(self.refused) - TOLD} more files")
+        return told
+
+
+def open_stream(config: TrainingConfig) -> tuple[Stream, Inventory]:
+    """The stream of what the configuration names, each file looked at first.
+
+    Raises:
+        TrainingDataError: nothing is named, or nothing of a kind that is named can be used.
+    """
+    shape = CropShape(config.crop_frames, config.context_frames)
+    inventory = Inventory()
+    sources: list[Source] = []
+    shares: list[float] = []
+    rest = 1.0
+    if config.unpaired:
+        sources.append(_open_unpaired(Path(config.unpaired), shape, inventory))
+        alone = not (config.pairs or config.material)
+        shares.append(1.0 if alone else config.unpaired_share)
+        rest -= shares[-1]
+    if config.material:
+        sources.append(_open_material(config, shape, inventory))
+        shares.append(rest * (config.material_share if config.pairs else 1.0))
+        rest -= shares[-1]
+    if config.pairs:
+        stems = check_pairs(Path(config.pairs), inventory)
+        if not stems and inventory.refused:
+            path, reason = inventory.refused[0]
+            raise TrainingDataError(
+                f"{config.pairs}: no usable pairs; {len(inventory.refused)} refused, the first "
+                f"{path.name}: {reason}"
+            )
+        sources.append(PairFolder(config.pairs, stems, shape))
+        shares.append(rest)
+    if not sources:
+        raise TrainingDataError(
+            "nothing to learn from: set `pairs`, `material` or `unpaired` in the configuration"
+        )
+    return Stream(sources, shares, config.seed), inventory
+
+
+def check_pairs(folder: Path, inventory: Inventory) -> list[str]:
+    """Stems of the usable pairs in a folder."""
+    stems = pair_stems(folder)
+    for path in sorted(folder.glob("*.wav")):
+        stem, _, part = path.name.removesuffix(".wav").rpartition(".")
+        if part in PARTS and stem not in stems:
+            lacking = [p for p in PARTS if not (folder / f"{stem}.{p}.wav").is_file()]
+            inventory.refused.append((path, f"its pair has no {' and no '.join(lacking)}"))
+    usable, length_s, bare = [], 0.0, 0
+    for stem in stems:
+        about = folder / f"{stem}.json"
+        try:
+            length_s += _check_pair(folder, stem)
+            if about.is_file():
+                _check_about(about)
+            else:
+                bare += 1
+        except TrainingDataError as error:
+            inventory.refused.append((folder / f"{stem}.*", str(error)))
+            continue
+        usable.append(stem)
+    told = f"{len(usable)} ready pairs in {folder}, {length_s / 60:.1f} minutes"
+    if bare:
+        told += f"; {bare} without notes, which teach the sound alone"
+    inventory.found.append(told)
+    return usable
+
+
+def _check_pair(folder: Path, stem: str) -> float:
+    lengths = {}
+    for part in PARTS:
+        info = _audio_info(folder / f"{stem}.{part}.wav")
+        if info.samplerate != SAMPLE_RATE:
+            raise TrainingDataError(f"{part} at {info.samplerate} Hz; must be {SAMPLE_RATE} Hz")
+        lengths[part] = info.frames
+    if len(set(lengths.values())) != 1:
+        told = ", ".join(f"{part} {count}" for part, count in lengths.items())
+        raise TrainingDataError(f"the parts differ in length ({told} samples)")
+    if lengths["truth"] < LEAST_S * SAMPLE_RATE:
+        raise TrainingDataError(f"{lengths['truth']} samples; must be {LEAST_S:g} s or more")
+    return lengths["truth"] / SAMPLE_RATE
+
+
+def _check_about(path: Path) -> None:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        rows = [(row, 3) for row in about.get("hits", ())]
+        rows += [(row, 4) for row in about.get("piano_notes", ())]
+        sound = all(len(row) == size and all(v == v for v in row) for row, size in rows)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise TrainingDataError(f"{path.name} is not a pair's description ({error})") from error
+    if not sound or not rows:
+        raise TrainingDataError(f"{path.name} has no notes, or such as are not numbers")
+
+
+def _audio_info(path: Path) -> soundfile._SoundFileInfo:
+    try:
+        return soundfile.info(str(path))
+    except (OSError, soundfile.SoundFileError) as error:
+        raise TrainingDataError(f"{path.name} is not readable as audio ({error})") from error
+
+
+def _open_unpaired(folder: Path, shape: CropShape, inventory: Inventory) -> UnpairedFolder:
+    kinds = {}
+    for kind in ("drums", "piano"):
+        files = _files(folder / kind, AUDIO_SUFFIXES)
+        kinds[kind] = _keep(files, _check_recording, inventory)
+        if not kinds[kind]:
+            raise TrainingDataError(
+                f"{folder / kind}: no usable recordings; `unpaired` wants some in drums/ and piano/"
+            )
+    told = " and ".join(f"{len(files)} of {kind}" for kind, files in kinds.items())
+    inventory.found.append(f"unpaired recordings in {folder}: {told}")
+    return UnpairedFolder(kinds["drums"], kinds["piano"], shape)
+
+
+def _check_recording(path: Path) -> None:
+    info = _audio_info(path)
+    if info.duration < LEAST_S:
+        raise TrainingDataError(f"{info.duration:.2f} s long; must be {LEAST_S:g} s or more")
+
+
+def _open_material(config: TrainingConfig, shape: CropShape, inventory: Inventory) -> PairStudio:
+    folder = Path(config.material)
+    material = _without_broken(folder, Material.from_folder(folder, config.soundfonts), inventory)
+    grooves = [groove.path for groove in material.grooves]
+    sound = set(_keep(grooves, midi.read_hits, inventory, "no drum hits in it"))
+    performances = _keep(
+        list(material.performances), midi.read_notes, inventory, "no piano notes in it"
+    )
+    material = dataclasses.replace(
+        material,
+        grooves=tuple(groove for groove in material.grooves if groove.path in sound),
+        performances=tuple(performances),
+    )
+    used = material.for_split("train")
+    for kind, instruments in (("pianos", used.pianos), ("kits", used.kits)):
+        names = ", ".join(instrument.name for instrument in instruments)
+        inventory.found.append(f"{len(instruments)} {kind} in {folder}: {names}")
+    inventory.found.append(
+        f"{len(used.grooves)} grooves and {len(used.performances)} performances"
+        + ("" if used.grooves and used.performances else "; what lacks is generated")
+    )
+    return PairStudio(material, shape, config.bias_share)
+
+
+def _without_broken(folder: Path, material: Material, inventory: Inventory) -> Material:
+    """The material without samples that cannot be read; tells of them, and of files not used."""
+    taken: set[Path] = set()
+    kept: dict[str, list[Any]] = {"pianos": [], "kits": []}
+    for kind, instruments in (("pianos", material.pianos), ("kits", material.kits)):
+        for instrument in instruments:
+            if not isinstance(instrument, (SampledPiano, SampledKit)):
+                kept[kind].append(instrument)
+                continue
+            paths = [file.path for file in instrument.files]
+            taken.update(paths)
+            sound = set(_keep(sorted(set(paths)), _audio_info, inventory))
+            try:
+                files = [file for file in instrument.files if file.path in sound]
+                kept[kind].append(instrument.only(files))
+            except TrainingDataError as error:
+                inventory.refused.append((folder / instrument.name, str(error)))
+    for inner in ("piano", "drums"):
+        for path in _files(folder / inner, AUDIO_SUFFIXES):
+            if path not in taken:
+                inventory.refused.append((path, "neither its name nor an index.csv says its note"))
+    for kind, left in kept.items():
+        if not left:
+            raise TrainingDataError(f"{folder}: no usable {kind}; {inventory.lines()[-1]}")
+    return dataclasses.replace(material, pianos=tuple(kept["pianos"]), kits=tuple(kept["kits"]))
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+
+
+def _keep(
+    files: Iterable[Path],
+    check: Callable[[Path], object],
+    inventory: Inventory,
+    empty: str | None = None,
+) -> list[Path]:
+    """The files that pass a check; a check that finds nothing refuses as ``empty`` says."""
+    kept = []
+    for path in files:
+        try:
+            found = check(path)
+            if empty is not None and not found:
+                raise TrainingDataError(empty)
+        except TrainingDataError as error:
+            inventory.refused.append((path, str(error).removeprefix(f"{path}: ")))
+        else:
+            kept.append(path)
+    return kept

@@ -1,0 +1,110 @@
+"""A whole run, as the command line starts it in every process."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from creative_mix.errors import TrainingError
+from creative_mix.training.checkpoints import BEST, LAST
+from creative_mix.training.config import TrainingConfig
+from creative_mix.training.flags import Flag
+from creative_mix.training.journal import Journal
+from creative_mix.training.loop import Trainer
+from creative_mix.training.ranks import Ranks
+
+AUTO = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a run."""
+
+    flags: tuple[Flag, ...]
+    """Red flags that went up."""
+    best: Path
+    """The best checkpoint, or the last where nothing was validated."""
+    first: bool
+    """Whether this process is the one that writes and speaks."""
+    finished: bool
+    """Whether the run came to its end, and not to an interrupt."""
+
+
+def run(
+    config: TrainingConfig,
+    resume: str | None = None,
+    *,
+    device: str = "auto",
+    strict: bool = False,
+    force: bool = False,
+    say: Callable[[str], None] = print,
+    live: bool = False,
+) -> Outcome:
+    """Train as the configuration says, alone or as one of torchrun's processes.
+
+    Args:
+        config: of the run.
+        resume: a checkpoint to go on from; "auto" for the newest whole one in the output folder,
+            if there is any. After a restart by torchrun it is "auto" in any case.
+        device: "auto", "cpu" or "cuda".
+        strict: whether a red flag ends the run.
+        force: whether to begin anew in a folder that holds checkpoints.
+        say: takes lines of text.
+        live: whether a terminal shows progress in place.
+
+    Raises:
+        TrainingError: the output folder holds another run's checkpoints, or the run cannot go on.
+    """
+    ranks = Ranks.join(device)
+    try:
+        if config.bfloat16 and ranks.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+        trainer = Trainer(config, ranks, strict)
+        journal = Journal(trainer.output, config.steps, say, config.tensorboard, ranks.first, live)
+        with contextlib.closing(journal):
+            for line in trainer.inventory.lines():
+                journal.say(line)
+            _begin(trainer, journal, resume, force)
+            flags = trainer.train(journal)
+        best = trainer.output / BEST
+        return Outcome(
+            tuple(flags),
+            best if best.is_file() else trainer.output / LAST,
+            ranks.first,
+            trainer.step == config.steps or trainer.shortlist.exhausted,
+        )
+    finally:
+        ranks.leave()
+
+
+def _begin(trainer: Trainer, journal: Journal, resume: str | None, force: bool) -> None:
+    """Find the state to go on from, and make the output folder ready."""
+    newest = trainer.checkpoints.newest()
+    given = Path(resume) if resume and resume != AUTO else None
+    path = newest if newest and (resume == AUTO or trainer.ranks.restarts) else given
+    if trainer.learner.adoption is not None and path is None:
+        for line in trainer.learner.adoption.lines():
+            journal.say(line)
+    for line in trainer.resume(path) if path is not None else ():
+        journal.say(line)
+    later = trainer.checkpoints.after(trainer.step)
+    trainer.ranks.wait()  # before the first rank changes anything
+    if later and not force:
+        raise TrainingError(
+            f"{trainer.output}: holds a run up to {later[0].stem}, and this one would begin at "
+            f"step {trainer.step}; give --resume auto to go on with it, another `output`, or "
+            "--force to drop it"
+        )
+    if trainer.ranks.first:
+        trainer.output.mkdir(parents=True, exist_ok=True)
+        trainer.checkpoints.clear()
+        for old in later:
+            old.unlink()
+        if not trainer.step:
+            (trainer.output / BEST).unlink(missing_ok=True)
+        journal.rewind(trainer.step)
+    trainer.ranks.wait()
