@@ -68,6 +68,7 @@ if __name__ == "__main__":
         raise SystemExit(__doc__)
     options = onnxruntime.SessionOptions()
     options.enable_mem_pattern = False  # less memory where lengths vary
+    options.log_severity_level = 3  # no warning that skip_frames has a default
     model = onnxruntime.InferenceSession(sys.argv[1], options, ["CPUExecutionProvider"])
     sources = [read_wav(path) for path in sys.argv[2:4]]
     shorter = min(source.shape[1] for source in sources)
