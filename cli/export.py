@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,12 +19,41 @@ from ..errors import OptionError
     required=True,
     help="ONNX file to write.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp16",
+    show_default=True,
+    help="Format in which the weights are stored; fp16 is half the size. The file computes in "
+    "float32 either way.",
+)
+@click.option(
+    "--opset",
+    type=click.IntRange(17, 20),
+    default=17,
+    show_default=True,
+    help="ONNX version; a higher one needs a newer runtime.",
+)
+@click.option(
+    "--static-samples",
+    type=click.IntRange(min=2048),
+    metavar="N",
+    help="Fix the length to N samples, for runtimes that cannot do without; the file then has no "
+    "input skip_frames.  [default: any length]",
+)
 @click.option("--force", is_flag=True, help="Overwrite the output.")
-def export(checkpoint: Path, output: Path, force: bool) -> None:
+def export(
+    checkpoint: Path,
+    output: Path,
+    precision: Any,
+    opset: int,
+    static_samples: int | None,
+    force: bool,
+) -> None:
     """Write CHECKPOINT (.safetensors or .onnx) as one self-contained ONNX file.
 
-    The file is compared with torch at four lengths before it gets its name; one that drifts is
-    not kept.
+    The file is compared with torch at four lengths, or at its only one, before it gets its name;
+    one that drifts is not kept.
     """
     if output.suffix != ".onnx":
         raise OptionError(f"{output}: an ONNX file must end in .onnx")
@@ -38,10 +68,11 @@ def export(checkpoint: Path, output: Path, force: bool) -> None:
     model = load_model(checkpoint)
     draft = output.with_name(output.name + ".draft")
     try:
-        export_onnx(model, draft)
+        export_onnx(model, draft, precision=precision, opset=opset, static_samples=static_samples)
         difference = refuse_drift(draft)
         draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
     size = output.stat().st_size / 1e6
-    click.echo(f"{output}: {size:.1f} MB, within {difference:.1e} of torch at four lengths")
+    where = "four lengths" if static_samples is None else f"{static_samples} samples"
+    click.echo(f"{output}: {size:.1f} MB, within {difference:.1e} of torch at {where}")

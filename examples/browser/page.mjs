@@ -80,7 +80,7 @@ async function take(name, file) {
     said.textContent = error.message;
     if (page.dataset.state !== "progress") {
       const wrong = [...document.querySelectorAll(".wrong .title")].map((title) => title.textContent);
-      show("error", `${wrong.join(" and ")} cannot be used.`);
+      show("error", `The ${wrong.join(" and the ").toLowerCase()} cannot be used.`);
     }
   }
 }
