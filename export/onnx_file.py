@@ -77,15 +77,16 @@ def export_onnx(
     path = Path(path)
     graph = Graph(model).eval()
     samples = static_samples or 40 * HOP_LENGTH + 100
-    example = (
+    example: tuple[Tensor, ...] = (
         torch.randn(1, 2, samples) * 0.1,
         torch.randn(1, 2, samples) * 0.1,
         torch.zeros(1, 6),
     )
-    names, dynamic = INPUTS[:3], _fixed(DYNAMIC)
+    names, dynamic = list(INPUTS), DYNAMIC
     if static_samples is None:
-        names, dynamic = INPUTS, DYNAMIC
         example = (*example, torch.tensor([20]))
+    else:
+        names, dynamic = names[:3], _fixed(DYNAMIC)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         raw = Path(folder) / "raw.onnx"
         with warnings.catch_warnings(), torch.no_grad():
@@ -94,7 +95,7 @@ def export_onnx(
                 graph,
                 example,
                 str(raw),
-                input_names=list(names),
+                input_names=names,
                 output_names=list(OUTPUTS),
                 dynamic_axes=dynamic,
                 opset_version=opset,
@@ -110,6 +111,8 @@ def export_onnx(
             # A default of 0 makes this input optional: to render in one piece, nobody needs it.
             skip = numpy_helper.from_array(np.zeros(1, np.int64), INPUTS[3])
             proto.graph.initializer.append(skip)
+        else:
+            fix_outputs(proto, static_samples)
         describe(proto, model, version or distribution.version("creative-mix"))
         onnx.checker.check_model(proto, full_check=True)
         whole = Path(folder) / path.name
@@ -123,6 +126,15 @@ def _fixed(axes: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, str]]:
         name: {axis: size for axis, size in sizes.items() if size not in ("samples", "frames")}
         for name, sizes in axes.items()
     }
+
+
+def fix_outputs(proto: onnx.ModelProto, samples: int) -> None:
+    """Say the outputs' lengths where the exporter left names."""
+    lengths = {"samples": samples, "frames": -(-samples // HOP_LENGTH)}
+    for value in proto.graph.output:
+        for axis, size in DYNAMIC[value.name].items():
+            if size in lengths:
+                value.type.tensor_type.shape.dim[axis].dim_value = lengths[size]
 
 
 def restore_duplicates(proto: onnx.ModelProto, parameters: Mapping[str, Tensor]) -> None:
