@@ -5,10 +5,9 @@
 // FOLDER gets a picture of every state and out.wav; what was seen is printed as JSON.
 
 import { spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 import { writeWav } from "../javascript/wav.mjs";
 
@@ -41,8 +40,8 @@ const { server, address } = await serve();
 // Rendering in software and without a sandbox: the check runs in containers, too.
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
 const seen = { complaints: [] };
+const page = await browser.newPage({ viewport: { width: 1000, height: 900 } });
 try {
-  const page = await browser.newPage({ viewport: { width: 1000, height: 900 } });
   page.setDefaultTimeout(120_000);
   page.on("pageerror", (error) => seen.complaints.push(String(error)));
   page.on("console", (line) => line.type() === "error" && seen.complaints.push(line.text()));
@@ -114,6 +113,10 @@ try {
   seen.downloadName = saved.suggestedFilename();
   await saved.saveAs(join(folder, "out.wav"));
   console.log(JSON.stringify(seen));
+} catch (error) {
+  const said = await page.locator("#status").textContent().catch(() => "nothing");
+  console.error(`check: ${error.message}; the page says: ${said}; seen: ${JSON.stringify(seen)}`);
+  process.exitCode = 1;
 } finally {
   await browser.close();
   server.kill();

@@ -16,6 +16,7 @@ async function load() {
   const answer = await fetch(MODEL).catch(() => null);
   if (!answer?.ok) throw new Error(`the model ${MODEL.pathname} cannot be fetched; put it beside the page`);
   ort.env.wasm.numThreads = threads;
+  ort.env.wasm.initTimeout = 60_000; // say so rather than wait for ever where threads do not come up
   return Renderer.open(ort, new Uint8Array(await answer.arrayBuffer()), { logSeverityLevel: 3 });
 }
 
