@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,15 +19,44 @@ from ..errors import OptionError
     required=True,
     help="ONNX file to write.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp16",
+    show_default=True,
+    help="Format in which the weights are stored; fp16 is half the size. The file computes in "
+    "float32 either way.",
+)
+@click.option(
+    "--opset",
+    type=click.IntRange(17, 20),
+    default=17,
+    show_default=True,
+    help="ONNX version; a higher one needs a newer runtime.",
+)
+@click.option(
+    "--static-samples",
+    type=click.IntRange(min=2048),
+    metavar="N",
+    help="Fix the length to N samples, for runtimes that cannot do without; the file then has no "
+    "input skip_frames.  [default: any length]",
+)
 @click.option("--force", is_flag=True, help="Overwrite the output.")
-def export(checkpoint: Path, output: Path, force: bool) -> None:
+def export(
+    checkpoint: Path,
+    output: Path,
+    precision: Any,
+    opset: int,
+    static_samples: int | None,
+    force: bool,
+) -> None:
     """Write CHECKPOINT (.safetensors or .onnx) as one self-contained ONNX file.
 
-    The file is compared with torch at four lengths before it gets its name; one that drifts is
-    not kept.
+    The file is compared with torch at four lengths, or at its only one, before it gets its name;
+    one that drifts is not kept.
     """
     check_output(output, force)
-    click.echo(write_onnx(checkpoint, output))
+    click.echo(write_onnx(checkpoint, output, precision, opset, static_samples))
 
 
 def check_output(output: Path, force: bool) -> None:
@@ -43,7 +73,13 @@ def check_output(output: Path, force: bool) -> None:
         raise OptionError(f"{output.parent}: no such folder; make it first")
 
 
-def write_onnx(checkpoint: Path, output: Path) -> str:
+def write_onnx(
+    checkpoint: Path,
+    output: Path,
+    precision: Any = "fp16",
+    opset: int = 17,
+    static_samples: int | None = None,
+) -> str:
     """Export a checkpoint, compare it with torch, and say how it went."""
     from ..export.onnx_file import export_onnx
     from ..export.parity import refuse_drift
@@ -52,10 +88,11 @@ def write_onnx(checkpoint: Path, output: Path) -> str:
     model = load_model(checkpoint)
     draft = output.with_name(output.name + ".draft")
     try:
-        export_onnx(model, draft)
+        export_onnx(model, draft, precision=precision, opset=opset, static_samples=static_samples)
         difference = refuse_drift(draft)
         draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
     size = output.stat().st_size / 1e6
-    return f"{output}: {size:.1f} MB, within {difference:.1e} of torch at four lengths"
+    where = "four lengths" if static_samples is None else f"{static_samples} samples"
+    return f"{output}: {size:.1f} MB, within {difference:.1e} of torch at {where}"

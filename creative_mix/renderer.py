@@ -123,7 +123,7 @@ class Renderer:
         self.notice = session.notice
         optional = self._session.get_overridable_initializers()
         self._can_skip = any(each.name == SKIP_INPUT for each in optional)
-        self.info = _read_info(path, self._session.get_modelmeta().custom_metadata_map)
+        self.info = read_info(path, self._session.get_modelmeta().custom_metadata_map)
         self.chunk_frames = chunk_frames
         if chunk_frames < 1:
             raise OptionError(f"chunk_frames must be at least 1, not {chunk_frames}")
@@ -255,7 +255,7 @@ def _read_padded(read: Read, start: int, stop: int, length: int) -> FloatArray:
     return np.pad(inside, ((0, 0), (before, after)))
 
 
-def _read_info(path: Path, metadata: dict[str, Any]) -> ModelInfo:
+def read_info(path: Path, metadata: dict[str, Any]) -> ModelInfo:
     """Return the metadata of a model, checked against what this package can run."""
     expected = {
         "format_version": FORMAT_VERSION,

@@ -66,7 +66,7 @@ def open_session(model_path: Path, device: Device = "auto", threads: int | None 
         raise OptionError(f"threads must be at least 1, not {threads}")
     if not model_path.is_file():
         raise ModelFileError(f"{model_path}: no such model file; check the path or install again")
-    ort = _load_runtime()
+    ort = load_runtime()
     threads = threads or cpu_threads()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -95,7 +95,12 @@ def open_session(model_path: Path, device: Device = "auto", threads: int | None 
     return Session(session, "cpu", threads, f"CUDA cannot be used ({reason}), so the CPU is")
 
 
-def _load_runtime() -> Any:
+def load_runtime() -> Any:
+    """Return the module `onnxruntime`.
+
+    Raises:
+        RuntimeMissingError: it is not installed, or cannot be loaded.
+    """
     remedy = "pip install 'creative-mix[cpu]', or 'creative-mix[cuda]' for an NVIDIA GPU"
     try:
         import onnxruntime

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from importlib import metadata as distribution
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -21,6 +22,10 @@ from creative_mix.export.field import LEAST_SAMPLES, receptive_field
 from creative_mix.model.system import CreativeMix
 
 OPSET = 17
+"""Written by default: the least that holds every operator of the graph."""
+OPSETS = (17, 20)
+"""Lowest and highest that torch's exporter writes and that the tests run."""
+Precision = Literal["fp32", "fp16"]
 INPUTS = ("drums", "piano", "bias", "skip_frames")
 OUTPUTS = ("mix", "weights", "strikes")
 DYNAMIC = {
@@ -34,21 +39,29 @@ DYNAMIC = {
 
 
 class Graph(nn.Module):
-    """The model with the signature of the ONNX file."""
+    """The model with the signature of the ONNX file; of a fixed length, nothing is skipped."""
 
     def __init__(self, model: CreativeMix) -> None:
         super().__init__()
         self.model = model
 
     def forward(
-        self, drums: Tensor, piano: Tensor, bias: Tensor, skip_frames: Tensor
+        self, drums: Tensor, piano: Tensor, bias: Tensor, skip_frames: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        skip = skip_frames[0]
+        skip = 0 if skip_frames is None else skip_frames[0]
         result = self.model(drums, piano, bias, skip=skip)
         return result.mix, result.weights[:, :, skip:], result.strikes[:, skip:]
 
 
-def export_onnx(model: CreativeMix, path: str | Path, *, version: str | None = None) -> None:
+def export_onnx(
+    model: CreativeMix,
+    path: str | Path,
+    *,
+    version: str | None = None,
+    precision: Precision = "fp16",
+    opset: int = OPSET,
+    static_samples: int | None = None,
+) -> None:
     """Write ``path``, a checked ONNX file with dynamic batch, channels and length.
 
     Parameters
@@ -56,16 +69,24 @@ def export_onnx(model: CreativeMix, path: str | Path, *, version: str | None = N
     model : the torch model
     path : where to write; an existing file is replaced once the new one is whole
     version : of the weights; the package's own by default
+    precision : in which the weights are stored; the arithmetic is float32 either way
+    opset : the ONNX version, within OPSETS
+    static_samples : the one length that the file takes, for runtimes that want it fixed; such a
+        file has no ``skip_frames``
     """
     path = Path(path)
     graph = Graph(model).eval()
-    samples = 40 * HOP_LENGTH + 100
-    example = (
+    samples = static_samples or 40 * HOP_LENGTH + 100
+    example: tuple[Tensor, ...] = (
         torch.randn(1, 2, samples) * 0.1,
         torch.randn(1, 2, samples) * 0.1,
         torch.zeros(1, 6),
-        torch.tensor([20]),
     )
+    names, dynamic = list(INPUTS), DYNAMIC
+    if static_samples is None:
+        example = (*example, torch.tensor([20]))
+    else:
+        names, dynamic = names[:3], _fixed(DYNAMIC)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         raw = Path(folder) / "raw.onnx"
         with warnings.catch_warnings(), torch.no_grad():
@@ -74,24 +95,46 @@ def export_onnx(model: CreativeMix, path: str | Path, *, version: str | None = N
                 graph,
                 example,
                 str(raw),
-                input_names=list(INPUTS),
+                input_names=names,
                 output_names=list(OUTPUTS),
-                dynamic_axes=DYNAMIC,
-                opset_version=OPSET,
+                dynamic_axes=dynamic,
+                opset_version=opset,
                 do_constant_folding=False,
                 dynamo=False,
             )
         proto = onnx.load(str(raw))
         parameters = {f"model.{name}": value for name, value in model.named_parameters()}
         restore_duplicates(proto, parameters)
-        halve_weights(proto, set(parameters))
-        # A default of 0 makes this input optional: hosts that render in one piece need not know it.
-        proto.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.int64), INPUTS[3]))
+        if precision == "fp16":
+            halve_weights(proto, set(parameters))
+        if static_samples is None:
+            # A default of 0 makes this input optional: to render in one piece, nobody needs it.
+            skip = numpy_helper.from_array(np.zeros(1, np.int64), INPUTS[3])
+            proto.graph.initializer.append(skip)
+        else:
+            fix_outputs(proto, static_samples)
         describe(proto, model, version or distribution.version("creative-mix"))
         onnx.checker.check_model(proto, full_check=True)
         whole = Path(folder) / path.name
         onnx.save(proto, str(whole))
         whole.replace(path)
+
+
+def _fixed(axes: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, str]]:
+    """The dynamic axes without those of length."""
+    return {
+        name: {axis: size for axis, size in sizes.items() if size not in ("samples", "frames")}
+        for name, sizes in axes.items()
+    }
+
+
+def fix_outputs(proto: onnx.ModelProto, samples: int) -> None:
+    """Say the outputs' lengths where the exporter left names."""
+    lengths = {"samples": samples, "frames": -(-samples // HOP_LENGTH)}
+    for value in proto.graph.output:
+        for axis, size in DYNAMIC[value.name].items():
+            if size in lengths:
+                value.type.tensor_type.shape.dim[axis].dim_value = lengths[size]
 
 
 def restore_duplicates(proto: onnx.ModelProto, parameters: Mapping[str, Tensor]) -> None:

@@ -41,13 +41,19 @@ def percussive(samples: int, channels: int, seed: int, gap_s: float) -> NDArray[
 
 
 def largest_difference(
-    path: str | Path, lengths: tuple[int, ...] = LENGTHS, channels: int = 2, batch: int = 1
+    path: str | Path, lengths: tuple[int, ...] | None = None, channels: int = 2, batch: int = 1
 ) -> dict[int, float]:
-    """Largest difference between ONNX Runtime and torch, over all outputs, for every length."""
+    """Largest difference between ONNX Runtime and torch, over all outputs, for every length.
+
+    By default the lengths are LENGTHS, or the one that the file takes.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     model = load_model(path)
+    if lengths is None:
+        only = session.get_inputs()[1].shape[2]
+        lengths = (only,) if isinstance(only, int) else LENGTHS
     found = {}
     for length in lengths:
         inputs = {
@@ -69,7 +75,7 @@ def largest_difference(
 
 
 def refuse_drift(path: str | Path, tolerance: float = TOLERANCE) -> float:
-    """The largest difference at any of the four lengths.
+    """The largest difference at any of the four lengths, or at the file's only one.
 
     Raises
     ------

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from conftest import Command
 from test_model import SMALL
 
 from creative_mix.constants import COMPONENT_NAMES
@@ -16,7 +17,7 @@ from creative_mix.errors import ModelFileError
 from creative_mix.export.field import LEAST_SAMPLES, receptive_field
 from creative_mix.export.onnx_file import export_onnx
 from creative_mix.export.parity import largest_difference, percussive, refuse_drift
-from creative_mix.model.checkpoint import load_model
+from creative_mix.model.checkpoint import load_model, model_metadata, save_tensors
 from creative_mix.model.system import CreativeMix
 
 
@@ -112,3 +113,61 @@ def test_shipped_weights_agree_with_torch() -> None:
     assert max(differences.values()) < 1e-4
     assert WEIGHTS_PATH.stat().st_size <= 56_000_000
     assert np.isfinite(list(differences.values())).all()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(exported: Path) -> Path:
+    """The exported model as a safetensors file."""
+    path = exported.with_name("small.safetensors")
+    model = load_model(exported)
+    save_tensors(path, dict(model.named_parameters()), model_metadata(model.config))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "opset", "kind", "length"),
+    [
+        (["--precision", "fp32", "--opset", "20"], 20, onnx.TensorProto.FLOAT, "samples"),
+        (["--static-samples", "30000"], 17, onnx.TensorProto.FLOAT16, 30_000),
+    ],
+)
+def test_export_options(
+    checkpoint: Path,
+    tmp_path: Path,
+    command: Command,
+    options: list[str],
+    opset: int,
+    kind: int,
+    length: int | str,
+) -> None:
+    path = tmp_path / "out.onnx"
+    done = command("export", checkpoint, "-o", path, *options)
+    assert done.returncode == 0, done.stderr
+    assert "of torch at" in done.stdout
+    proto = onnx.load(str(path))
+    assert proto.opset_import[0].version == opset
+    stored = [t for t in proto.graph.initializer if t.name.startswith("model.")]
+    assert {tensor.data_type for tensor in stored} == {kind}
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    shapes = {each.name: each.shape for each in (*session.get_inputs(), *session.get_outputs())}
+    assert shapes["piano"][2] == shapes["mix"][2] == length
+    frames = "frames" if length == "samples" else -(-int(length) // 512)
+    assert shapes["weights"][2] == shapes["strikes"][1] == frames
+    assert len(session.get_overridable_initializers()) == (1 if length == "samples" else 0)
+    expected = load_model(checkpoint).state_dict()
+    for name, tensor in load_model(path).state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_a_drifting_export_leaves_no_file(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from creative_mix.cli.export import export
+    from creative_mix.export import parity
+
+    monkeypatch.setattr(parity.refuse_drift, "__defaults__", (0.0,))
+    result = CliRunner().invoke(export, [str(checkpoint), "-o", str(tmp_path / "out.onnx")])
+    assert isinstance(result.exception, ModelFileError)
+    assert list(tmp_path.iterdir()) == []

@@ -28,6 +28,10 @@ PERMIT_LOGIT = -4.0
 """The cascade's word on a strike of which the encoding says nothing: no."""
 
 
+UNASKED_TIMBRE = 0.2
+"""Share of input_timbre within timbre up to which nothing of the drums' own sound is heard."""
+
+
 class Analysis(NamedTuple):
     """Both sources after the encoder and the extractors."""
 
@@ -186,9 +190,14 @@ class CreativeMix(nn.Module):
         )
 
     def _drum_timbre(self, drum_spectra: Tensor, weights: Tensor) -> Tensor:
-        """The drums' own sound, as far as the selector asks for input_timbre: (B, 1, 512 T)."""
+        """The drums' own sound, as far as the selector asks for input_timbre: (B, 1, 512 T).
+
+        None of it below a share of UNASKED_TIMBRE: where all else is silent, however little of it
+        would be all that is heard.
+        """
         share = weights[:, 2] / (weights[:, 2] + weights[:, 5])
-        gain = torch.exp(self.drum_tone) * (share**2).unsqueeze(2)  # (B, T, F)
+        asked = ((share - UNASKED_TIMBRE) / (1 - UNASKED_TIMBRE)).clamp(min=0.0) ** 1.5
+        gain = torch.exp(self.drum_tone) * asked.unsqueeze(2)  # (B, T, F)
         return self.stft.inverse(drum_spectra.mean(1) * gain.unsqueeze(2)).unsqueeze(1)
 
 

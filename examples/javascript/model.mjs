@@ -1,0 +1,95 @@
+// What onnxruntime-node and onnxruntime-web do not tell or do: their sessions hide a file's metadata,
+// and neither takes `skip_frames`, an input with a default (Node drops it, the web refuses it).
+// An ONNX file is protobuf, so both are a walk over its outermost fields; no library is needed.
+
+const GRAPH = 7, METADATA = 14; // of the model
+const INITIALIZER = 5; // of the graph
+const NAME = 8; // of an initializer
+const text = new TextDecoder();
+
+/**
+ * Returns what a host needs to know of a model file, and the file with `skip_frames` as an input
+ * like every other, which a runtime for JavaScript then takes.
+ * @param {Uint8Array} bytes a file that `creative-mix export` wrote, or the one that ships
+ * @returns {{facts: object, bytes: Uint8Array}}
+ */
+export function readModel(bytes) {
+  const said = {};
+  const pieces = [];
+  try {
+    for (const field of fields(bytes)) {
+      if (field.number === METADATA) {
+        const [key, value] = [...fields(field.body)].map((each) => text.decode(each.body));
+        said[key] = value;
+      }
+      const body = field.number === GRAPH ? withoutDefault(field.body, "skip_frames") : null;
+      pieces.push(...(body ? [header(GRAPH, body.length), body] : [field.whole]));
+    }
+  } catch {
+    throw new Error("not an ONNX file");
+  }
+  const facts = { componentNames: (said.component_names ?? "").split(",") };
+  for (const [name, key] of Object.entries({
+    sampleRate: "sample_rate", hop: "hop_length", behind: "lookback_frames",
+    ahead: "lookahead_frames", least: "least_samples",
+  })) {
+    facts[name] = Number(said[key]);
+    if (said.format_version !== "1" || !Number.isInteger(facts[name])) {
+      throw new Error("an ONNX file, but not one of creative-mix");
+    }
+  }
+  return { facts, bytes: join(pieces) };
+}
+
+/** The graph without the initializer that is called `name`: what has no default must be given. */
+function withoutDefault(graph, name) {
+  const isIt = (field) =>
+    field.number === INITIALIZER &&
+    [...fields(field.body)].some((each) => each.number === NAME && text.decode(each.body) === name);
+  return join([...fields(graph)].filter((field) => !isIt(field)).map((field) => field.whole));
+}
+
+/** Yields a message's fields: number, body (of those that have a length), and whole. */
+function* fields(message) {
+  let at = 0;
+  const varint = () => {
+    let value = 0;
+    for (let factor = 1; ; factor *= 128) {
+      if (at >= message.length || factor > 2 ** 63) throw new Error("torn");
+      const byte = message[at++];
+      value += (byte & 127) * factor;
+      if (byte < 128) return value;
+    }
+  };
+  while (at < message.length) {
+    const start = at;
+    const tag = varint();
+    const kind = tag % 8;
+    let body = null;
+    if (kind === 0) varint();
+    else if (kind === 1) at += 8;
+    else if (kind === 5) at += 4;
+    else if (kind === 2) {
+      const length = varint();
+      body = message.subarray(at, (at += length));
+    } else throw new Error("torn");
+    if (at > message.length) throw new Error("torn");
+    yield { number: Math.floor(tag / 8), body, whole: message.subarray(start, at) };
+  }
+}
+
+function header(number, length) {
+  const out = [number * 8 + 2];
+  for (; length > 127; length = Math.floor(length / 128)) out.push((length % 128) | 128);
+  return Uint8Array.from([...out, length]);
+}
+
+function join(pieces) {
+  const out = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    out.set(piece, at);
+    at += piece.length;
+  }
+  return out;
+}

@@ -1,0 +1,83 @@
+// Renders recordings of any length, chunk by chunk, with either of ONNX Runtime's JavaScript packages.
+
+import { readModel } from "./model.mjs";
+
+export const CHUNK_FRAMES = 1536; // frames of the result that one call makes: 17.8 s
+
+export class Renderer {
+  /**
+   * @param {object} ort the module onnxruntime-node or onnxruntime-web
+   * @param {Uint8Array} bytes the model file
+   * @param {object} options those of `ort.InferenceSession.create`
+   */
+  static async open(ort, bytes, options = {}) {
+    const model = readModel(bytes);
+    const session = await ort.InferenceSession.create(model.bytes, options);
+    return new Renderer(ort, session, model.facts);
+  }
+
+  constructor(ort, session, facts) {
+    Object.assign(this, { ort, session, facts });
+  }
+
+  /**
+   * Renders the piano in the rhythm of the drums.
+   * @param {Float32Array[]} drums one array a channel, at 44.1 kHz
+   * @param {Float32Array[]} piano one array a channel, as long
+   * @param {{bias?: number[], chunkFrames?: number, onChunk?: function}} settings `onChunk` is told
+   *   the share that is done
+   * @returns {Promise<{mix: Float32Array[], weights: Float32Array[], strikes: Float32Array}>}
+   */
+  async render(drums, piano, { bias = [0, 0, 0, 0, 0, 0], chunkFrames = CHUNK_FRAMES, onChunk } = {}) {
+    const { hop, behind, ahead, least, sampleRate } = this.facts;
+    const length = piano[0].length;
+    if (drums[0].length !== length) {
+      throw new Error(`drums have ${drums[0].length} samples and the piano ${length}; cut the longer`);
+    }
+    if (length < least) {
+      throw new Error(
+        `${(length / sampleRate).toFixed(3)} s is too short; ` +
+          `give ${(least / sampleRate).toFixed(3)} s or more`,
+      );
+    }
+    const { Tensor } = this.ort;
+    const frames = Math.ceil(length / hop);
+    const mix = piano.map(() => new Float32Array(length));
+    const weights = this.facts.componentNames.map(() => new Float32Array(frames));
+    const strikes = new Float32Array(frames);
+    for (let first = 0; first < frames; first += chunkFrames) {
+      const last = Math.min(frames, first + chunkFrames);
+      const start = (first - behind) * hop, stop = (last + ahead) * hop;
+      const made = await this.session.run({
+        drums: new Tensor("float32", cut(drums, start, stop), [1, drums.length, stop - start]),
+        piano: new Tensor("float32", cut(piano, start, stop), [1, piano.length, stop - start]),
+        bias: new Tensor("float32", Float32Array.from(bias), [1, bias.length]),
+        // The frames of context before the chunk are heard, but not given out.
+        skip_frames: new Tensor("int64", BigInt64Array.from([BigInt(behind)]), [1]),
+      });
+      keep(made.mix, mix, first * hop, Math.min(length, last * hop));
+      keep(made.weights, weights, first, last);
+      keep(made.strikes, [strikes], first, last);
+      onChunk?.(last / frames);
+    }
+    return { mix, weights, strikes };
+  }
+}
+
+/** Samples start to stop of every channel, one channel after the other, with silence around. */
+function cut(channels, start, stop) {
+  const out = new Float32Array(channels.length * (stop - start));
+  channels.forEach((channel, index) => {
+    const begin = Math.max(0, start);
+    out.set(channel.subarray(begin, stop), index * (stop - start) + begin - start);
+  });
+  return out;
+}
+
+/** Copies the beginning of every row of a tensor to start..stop of an array. */
+function keep(tensor, rows, start, stop) {
+  const width = tensor.dims.at(-1);
+  rows.forEach((row, index) => {
+    row.set(tensor.data.subarray(index * width, index * width + stop - start), start);
+  });
+}
