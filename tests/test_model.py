@@ -141,6 +141,15 @@ def test_a_component_that_says_nothing_strikes_nothing(small: CreativeMix) -> No
     assert nothing.strikes.max() < STRIKE_RAMP[0]
 
 
+def test_nothing_of_the_drums_is_heard_unless_it_is_asked_for(small: CreativeMix) -> None:
+    spectra = small.stft(sound(1, 20, 1))
+    weights = torch.full((1, 6, 20), 0.1)
+    weights[:, 5] = 0.5
+    assert small._drum_timbre(spectra, weights).abs().max() == 0
+    weights[:, 2] = 0.5
+    assert small._drum_timbre(spectra, weights).abs().max() > 0.01
+
+
 def test_bias_moves_the_weight_of_its_component() -> None:
     agent = CompositionalCreativeAgent().eval()
     components = agent.extract(torch.randn(1, 128, 20), torch.randn(1, 128, 20))
