@@ -69,7 +69,7 @@ def select_among_channels(trainer: Trainer) -> None:
 
     def compose(self: Any, components: Tensor, weights: Tensor) -> Composition:
         weighted = (components * self.channels).flatten(1, 2)
-        return Composition(self.composer(weighted), components, weights)
+        return Composition(self.composer(weighted), components, weights, weighted)
 
     agent.select, agent.compose = MethodType(select, agent), MethodType(compose, agent)
 
@@ -83,7 +83,7 @@ class Saturated(nn.Module):
         self.conv2 = ContextConv1d(128, 64, 9, lookahead=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(3000 * self.conv2(torch.tanh(3000 * self.conv1(x))))
+        return torch.tanh(12 + self.conv2(torch.tanh(12 + self.conv1(x))))
 
 
 def saturate_branch(trainer: Trainer) -> None:
@@ -97,7 +97,7 @@ def detach_agent(trainer: Trainer) -> None:
     agent.extract = lambda x, y: extract(x, y).detach()
     agent.select = lambda components, bias=None: select(components, bias).detach()
     agent.compose = lambda components, weights: Composition(
-        compose(components, weights).output.detach(), components, weights
+        *(part.detach() for part in compose(components, weights))
     )
 
 

@@ -193,9 +193,10 @@ def _behind(values: Tensor, seconds: Tensor) -> Tensor:
     frames = values.shape[2]
     shift = seconds * (SAMPLE_RATE / HOP_LENGTH)
     here = torch.arange(frames, device=values.device, dtype=torch.float32)
-    place = (here[-shift.shape[2] :] - shift).clamp(min=0.0, max=frames - 1.0)
-    before = torch.floor(place)
-    part = (place - before).unsqueeze(3)
+    # The fraction is taken from the distance: from the place itself it would grow coarse with it.
+    whole = torch.ceil(shift)
+    part = (whole - shift).unsqueeze(3)
+    before = (here[-shift.shape[2] :] - whole).clamp(min=0.0, max=frames - 1.0)
     left = _rows(values, before)
     right = _rows(values, (before + 1).clamp(max=frames - 1.0))
     return (left + part * (right - left)).transpose(2, 3)
