@@ -17,6 +17,7 @@ DEFAULT = "render"
 
 COMMANDS = {
     "render": "Render drums and piano to a file; what is done when no command is named.",
+    "batch": "Render folders of drums and pianos, on one machine or many.",
     "pairs": "Make pairs of drums and piano of which the answer is known.",
     "train": "Train a model on such pairs.",
     "info": "Print what a model file is and how to feed it.",
@@ -25,7 +26,7 @@ COMMANDS = {
     "ablate": "Score a model with each of its parts taken out.",
 }
 
-EXTRAS = {"render": "cpu", "info": "cpu", "export": "export"}
+EXTRAS = {"render": "cpu", "batch": "cpu", "info": "cpu", "export": "export"}
 """The extra that a command needs; "train" where none is named here."""
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "librosa", "scipy", "mir_eval", "onnx")
 
 
-HELPERS = {"__init__", "main", "mixing_options"}
+HELPERS = {"__init__", "main", "batch_display", "mixing_options"}
 """Modules of the command line that are no commands."""
 
 
@@ -55,12 +55,14 @@ def test_every_command_is_there() -> None:
     [
         "import creative_mix",
         "import creative_mix.api",
+        "import creative_mix.batch",
         "from creative_mix.cli.main import main; main(['--help'], standalone_mode=False)",
         "from creative_mix.cli.main import main; main(['render', '--help'], standalone_mode=False)",
+        "from creative_mix.cli.main import main; main(['batch', '--help'], standalone_mode=False)",
     ],
 )
 def test_light_imports(code: str) -> None:
-    heavy = (*HEAVY, "onnxruntime")
+    heavy = (*HEAVY, "onnxruntime", "ray")
     probe = f"{code}\nimport sys\nprint('HEAVY', [n for n in {heavy!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "HEAVY []"
