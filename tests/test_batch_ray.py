@@ -1,0 +1,136 @@
+"""The same pairs on a Ray cluster of two nodes, whose worker processes are killed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batchkit import begin, counts, outputs, unfinished, wait_for_pairs, write_folders
+from conftest import Command
+
+from creative_mix.batch import BatchOptions, run_batch
+
+ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'creative-mix[ray]'")
+if not Path("/proc/self/task").exists():
+    pytest.skip("finds the cluster's processes in /proc", allow_module_level=True)
+
+SIDE = 4
+PAIRS = SIDE * SIDE
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where a cluster of two nodes listens, each with one core."""
+    from ray.cluster_utils import Cluster
+
+    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_folders(tmp_path_factory.mktemp("recordings"), SIDE, SIDE, duration_s=6.0)
+
+
+@pytest.fixture(scope="module")
+def options(standin_model: Path) -> BatchOptions:
+    return BatchOptions("product", model_path=standin_model, workers=2, threads=1)
+
+
+@pytest.fixture(scope="module")
+def local(
+    folders: tuple[Path, Path], options: BatchOptions, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    """What the local engine makes."""
+    out = tmp_path_factory.mktemp("local")
+    assert run_batch(*folders, out, options).count("rendered") == PAIRS
+    return outputs(out)
+
+
+@pytest.fixture
+def arguments(folders: tuple[Path, Path], standin_model: Path, address: str) -> list[str]:
+    given = [*folders, "--pair", "product", "--model", standin_model]
+    return [*map(str, given), "--engine", "ray", "--address", address]
+
+
+def cluster_workers() -> set[int]:
+    """Return the processes that render for a cluster of this machine."""
+    return {
+        int(path.name)
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit() and b"ray::ClusterWorker" in _command_line(path)
+    }
+
+
+def _command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_killed_workers_lose_nothing_and_the_bytes_are_those_of_one_machine(
+    arguments: list[str], local: dict[str, bytes], tmp_path: Path
+) -> None:
+    process = begin(*arguments, "-o", tmp_path)
+    said = wait_for_pairs(process, 2)
+    for worker in cluster_workers():
+        os.kill(worker, signal.SIGKILL)
+    said += wait_for_pairs(process, 7)
+    os.kill(max(cluster_workers()), signal.SIGKILL)
+    assert process.stderr is not None
+    said += process.stderr.read()
+    assert process.wait() == 0, said
+    assert "a worker was lost" in said
+    assert outputs(tmp_path) == local
+    assert counts(tmp_path) == (PAIRS, 0, 0, 0)
+    assert unfinished(tmp_path) == []
+
+
+def test_either_engine_goes_on_where_the_other_one_stopped(
+    arguments: list[str],
+    options: BatchOptions,
+    folders: tuple[Path, Path],
+    local: dict[str, bytes],
+    tmp_path: Path,
+) -> None:
+    process = begin(*arguments, "-o", tmp_path)
+    wait_for_pairs(process, 3)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait() == 130
+    assert "Traceback" not in said
+    assert unfinished(tmp_path) == []
+    made = outputs(tmp_path)
+    assert 3 <= len(made) < PAIRS
+    run_batch(*folders, tmp_path, options)
+    assert counts(tmp_path) == (PAIRS - len(made), len(made), 0, 0)
+    assert outputs(tmp_path) == local
+
+
+def test_a_failure_and_a_bad_model(
+    folders: tuple[Path, Path], options: BatchOptions, address: str, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no recording")
+    ray_options = dataclasses.replace(options, engine="ray", address=address)
+    done = run_batch(bad, folders[1] / "keys0.wav", tmp_path / "out", ray_options)
+    assert done.pairs[0].error == (
+        f"{bad}: not a recording that can be read; give one of WAV, FLAC, OGG, MP3"
+    )
+
+
+def test_no_cluster_is_one_line(
+    command: Command, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    done = command("batch", *folders, "-o", tmp_path, "--engine", "ray", "--address", "127.0.0.1:1")
+    assert done.returncode == 1
+    assert "no Ray cluster" in done.stderr and len(done.stderr.splitlines()) == 1
