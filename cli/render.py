@@ -6,35 +6,15 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..constants import COMPONENT_NAMES
-from ..options import BIAS_RANGE, DEVICES, FITS, SUBTYPES
+from ..cli.mixing_options import mixing_options
+from ..options import DEVICES, SUBTYPES
 
-
-class Bias(click.ParamType):
-    """NAME=+X for one of the six components."""
-
-    name = "NAME=±X"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float]:
-        if isinstance(value, tuple):
-            return value
-        name, _, amount = str(value).partition("=")
-        if name not in COMPONENT_NAMES:
-            self.fail(f"{value!r}: give NAME=X, with a NAME of {', '.join(COMPONENT_NAMES)}")
-        try:
-            number = float(amount)
-        except ValueError:
-            self.fail(f"{value!r}: {amount!r} is not a number", param, ctx)
-        low, high = BIAS_RANGE
-        if not low <= number <= high:
-            self.fail(f"{value!r} is not in the range {low:g} to {high:g}", param, ctx)
-        return name, number
+if TYPE_CHECKING:
+    from ..mixing import Settings
 
 
 @click.command()
@@ -49,30 +29,7 @@ class Bias(click.ParamType):
     help="File to write, .wav or .flac; as long as the drums.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace OUTPUT if it exists.")
-@click.option(
-    "--fit",
-    type=click.Choice(FITS),
-    default="loop",
-    show_default=True,
-    help="A piano shorter than the drums is looped, stretched in time, or followed by silence; a "
-    "longer one is cut, or stretched.",
-)
-@click.option(
-    "--mix",
-    type=click.FloatRange(0.0, 1.0),
-    default=0.0,
-    show_default=True,
-    metavar="0..1",
-    help="Share of the untouched piano in the output.",
-)
-@click.option(
-    "--bias",
-    type=Bias(),
-    multiple=True,
-    help="Draw the selection towards a component (-8 to 8; may be repeated): "
-    + ", ".join(COMPONENT_NAMES)
-    + ". The input is the drums, the target is the piano.",
-)
+@mixing_options
 @click.option(
     "--subtype",
     type=click.Choice(SUBTYPES, case_sensitive=False),
@@ -101,9 +58,7 @@ def render(
     piano: Path,
     output: Path,
     force: bool,
-    fit: Any,
-    mix: float,
-    bias: tuple[tuple[str, float], ...],
+    settings: Settings,
     subtype: str | None,
     device: Any,
     threads: int | None,
@@ -111,7 +66,7 @@ def render(
     quiet: bool,
 ) -> None:
     """Let the PIANO play the rhythm of the DRUMS (WAV, FLAC, OGG or MP3)."""
-    from ..api import Settings, render_files
+    from ..api import render_files
 
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -128,7 +83,7 @@ def render(
             drums,
             piano,
             output,
-            settings=Settings(fit, mix, dict(bias)),
+            settings=settings,
             subtype=subtype,
             force=force,
             device=device,

@@ -18,6 +18,10 @@ ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "librosa", "scipy", "mir_eval", "onnx")
 
 
+HELPERS = {"__init__", "main", "mixing_options"}
+"""Modules of the command line that are no commands."""
+
+
 def setup_cfg() -> configparser.ConfigParser:
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
@@ -42,7 +46,7 @@ def test_version_is_one() -> None:
 def test_every_command_is_there() -> None:
     from creative_mix.cli.main import COMMANDS
 
-    modules = {path.stem for path in (ROOT / "cli").glob("*.py")} - {"__init__", "main"}
+    modules = {path.stem for path in (ROOT / "cli").glob("*.py")} - HELPERS
     assert set(COMMANDS) == modules
 
 

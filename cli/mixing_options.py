@@ -1,0 +1,96 @@
+"""The options that say how to mix, for every command that renders."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import click
+
+from ..constants import COMPONENT_NAMES
+from ..errors import OptionError
+from ..options import BIAS_RANGE, FITS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Bias(click.ParamType):
+    """NAME=+X for one of the six components."""
+
+    name = "NAME=±X"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        if isinstance(value, tuple):
+            return value
+        name, _, amount = str(value).partition("=")
+        if name not in COMPONENT_NAMES:
+            self.fail(f"{value!r}: give NAME=X, with a NAME of {', '.join(COMPONENT_NAMES)}")
+        try:
+            number = float(amount)
+        except ValueError:
+            self.fail(f"{value!r}: {amount!r} is not a number", param, ctx)
+        low, high = BIAS_RANGE
+        if not low <= number <= high:
+            self.fail(f"{value!r} is not in the range {low:g} to {high:g}", param, ctx)
+        return name, number
+
+
+_OPTIONS = (
+    click.option(
+        "--fit",
+        type=click.Choice(FITS),
+        default="loop",
+        show_default=True,
+        help="A piano shorter than the drums is looped, stretched in time, or followed by "
+        "silence; a longer one is cut, or stretched.",
+    ),
+    click.option(
+        "--mix",
+        type=click.FloatRange(0.0, 1.0),
+        default=0.0,
+        show_default=True,
+        metavar="0..1",
+        help="Share of the untouched piano in the output.",
+    ),
+    click.option(
+        "--bias",
+        type=Bias(),
+        multiple=True,
+        help="Draw the selection towards a component (-8 to 8; may be repeated): "
+        + ", ".join(COMPONENT_NAMES)
+        + ". The input is the drums, the target is the piano.",
+    ),
+)
+
+
+def mixing_options(command: Command) -> Command:
+    """Return `command` with the mixing options, which it gets as one argument `settings`.
+
+    `settings` is a `creative_mix.mixing.Settings`; every option bears the name of one of its
+    fields.  Put the decorator where the options shall stand in the command's help.
+    """
+
+    @functools.wraps(command)
+    def with_settings(*arguments: Any, **given: Any) -> Any:
+        # Brings the audio modules in, which a command's help does not need.
+        from ..mixing import Settings
+
+        chosen = {
+            each.name: given.pop(each.name) for each in fields(Settings) if each.name in given
+        }
+        chosen["bias"] = dict(chosen["bias"])
+        try:
+            settings = Settings(**chosen)
+        except OptionError as error:
+            raise click.UsageError(str(error)) from error
+        return command(*arguments, settings=settings, **given)
+
+    decorated: Any = with_settings
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    result: Command = decorated
+    return result
