@@ -11,7 +11,7 @@ import click
 
 from ..constants import COMPONENT_NAMES
 from ..errors import OptionError
-from ..options import BIAS_RANGE, FITS
+from ..options import BIAS_RANGE, CLIPS, FITS, LONGEST_TAIL_S, LOUDNESS_RANGE
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,6 +63,44 @@ _OPTIONS = (
         help="Draw the selection towards a component (-8 to 8; may be repeated): "
         + ", ".join(COMPONENT_NAMES)
         + ". The input is the drums, the target is the piano.",
+    ),
+    click.option(
+        "--start",
+        "start_s",
+        type=click.FloatRange(min=0.0),
+        default=0.0,
+        metavar="SECONDS",
+        help="Where in the drums to begin.",
+    ),
+    click.option(
+        "--duration",
+        "duration_s",
+        type=click.FloatRange(min=0.0, min_open=True),
+        metavar="SECONDS",
+        help="How much of the drums to take.  [default: all that follow]",
+    ),
+    click.option(
+        "--tail",
+        "tail_s",
+        type=click.FloatRange(0.0, LONGEST_TAIL_S),
+        default=0.0,
+        metavar="SECONDS",
+        help="Let the last notes ring: the output is so much longer than the drums.",
+    ),
+    click.option(
+        "--loudness",
+        "loudness_lufs",
+        type=click.FloatRange(*LOUDNESS_RANGE),
+        metavar="LUFS",
+        help="Loudness of the output after ITU-R BS.1770, such as -16.  [default: the piano's]",
+    ),
+    click.option(
+        "--clip",
+        type=click.Choice(CLIPS),
+        default="rescale",
+        show_default=True,
+        help="Peaks that would clip make the whole output quieter, are held at -1 dB by a limiter "
+        "that looks ahead, or stay as they are.",
     ),
 )
 

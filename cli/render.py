@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("drums", type=click.Path(path_type=Path))
-@click.argument("piano", type=click.Path(path_type=Path))
+@click.argument("drums", type=click.Path())
+@click.argument("piano", type=click.Path())
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     metavar="OUTPUT",
-    help="File to write, .wav or .flac; as long as the drums.",
+    help="File to write, .wav or .flac; as long as the drums. A dash writes a WAV to standard "
+    "output.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace OUTPUT if it exists.")
 @mixing_options
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
     type=click.Choice(SUBTYPES, case_sensitive=False),
     metavar="SUBTYPE",
     help=f"Sample format of OUTPUT: {', '.join(SUBTYPES)}.  [default: the piano's]",
+)
+@click.option(
+    "--dither/--no-dither",
+    default=True,
+    show_default=True,
+    help="Whether an output of up to 24 bits is dithered.",
 )
 @click.option(
     "--device",
@@ -54,21 +61,35 @@ if TYPE_CHECKING:
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def render(
-    drums: Path,
-    piano: Path,
-    output: Path,
+    drums: str,
+    piano: str,
+    output: str,
     force: bool,
     settings: Settings,
     subtype: str | None,
+    dither: bool,
     device: Any,
     threads: int | None,
     model: Path | None,
     quiet: bool,
 ) -> None:
-    """Let the PIANO play the rhythm of the DRUMS (WAV, FLAC, OGG or MP3)."""
-    from ..api import render_files
+    """Let the PIANO play the rhythm of the DRUMS (WAV, FLAC, OGG or MP3).
 
+    One of the two may be a dash, for standard input.
+    """
+    from ..api import render_files
+    from ..audio.pipes import PIPE, STDOUT_NAME
+
+    if drums == piano == PIPE:
+        raise click.UsageError(
+            "DRUMS and PIANO cannot both come from standard input; give one a file"
+        )
     started = time.perf_counter()
+
+    def say(line: str) -> None:
+        # Where the audio goes to standard output, words must not.
+        click.echo(line, err=output == PIPE)
+
     with ExitStack() as stack:
         progress = None
         if sys.stderr.isatty() and not quiet:
@@ -85,20 +106,22 @@ def render(
             output,
             settings=settings,
             subtype=subtype,
+            dither=dither,
             force=force,
             device=device,
             threads=threads,
             model_path=model,
-            say=None if quiet else click.echo,
+            say=None if quiet else say,
             progress=progress,
         )
     if quiet:
         return
     if result.weights:
-        click.echo("selected: " + "  ".join(f"{n} {w:.2f}" for n, w in result.weights.items()))
+        say("selected: " + "  ".join(f"{n} {w:.2f}" for n, w in result.weights.items()))
     took = time.perf_counter() - started
-    click.echo(
-        f"{result.path}: {result.duration_s:.2f} s, {result.sample_rate} Hz, "
+    name = STDOUT_NAME if output == PIPE else result.path
+    say(
+        f"{name}: {result.duration_s:.2f} s, {result.sample_rate} Hz, "
         f"{'stereo' if result.channels == 2 else 'mono'}, {result.subtype}, "
         f"{result.strikes} strikes; took {took:.1f} s ({result.duration_s / took:.1f} x real time)"
     )

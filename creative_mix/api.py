@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from . import __version__
 from .audio import BLOCK_FRAMES, FloatArray
 from .audio.files import AudioReader
+from .audio.metadata import carry_over
 from .audio.output import AudioWriter, check_subtype, choose_subtype, output_format
+from .audio.pipes import is_pipe
 from .audio.rates import HIGHEST_RATE, LOWEST_RATE
+from .audio.riff import SAMPLE_BYTES
 from .errors import OptionError
 from .mixing import Settings, mix_signals
-from .options import Device, Fit
+from .options import Clip, Device, Fit
 from .renderer import Progress, Renderer, bias_vector
 
 
@@ -45,12 +49,17 @@ def render(
     fit: Fit = "loop",
     mix: float = 0.0,
     bias: Mapping[str, float] | None = None,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    tail_s: float = 0.0,
+    loudness_lufs: float | None = None,
+    clip: Clip = "rescale",
     device: Device = "auto",
     threads: int | None = None,
     renderer: Renderer | None = None,
     progress: Progress | None = None,
 ) -> FloatArray:
-    """Return the piano's performance in the rhythm of the drums, as long as the drums.
+    """Return the piano's performance in the rhythm of the drums, as long as the drums and the tail.
 
     Args:
         drums: samples, nominally within -1..1.
@@ -59,12 +68,18 @@ def render(
         fit: what to do with a shorter piano: "loop", "stretch" (also with a longer one) or "none".
         mix: share of the untouched piano in the result, 0..1.
         bias: of the selector, by component name, each -8..8.
+        start_s: where in the drums to begin.
+        duration_s: how much of the drums to take; by default all that follow.
+        tail_s: how long the last notes ring on after the drums, 0..600.
+        loudness_lufs: of the result, -70..0; by default the piano's.
+        clip: what to do about peaks that would clip: "rescale", "limit" or "none".
         device: "auto", "cpu" or "cuda"; not used where `renderer` is given.
         threads: CPU threads; not used where `renderer` is given.
         renderer: a loaded model, to render many recordings with.
         progress: called with the share that is done, 0..1.
 
-    Shape: drums (N,) or (1 or 2, N), piano (M,) or (C, M) with C of 1 or 2 -> (N,) or (C, N).
+    Shape: drums (N,) or (1 or 2, N), piano (M,) or (C, M) with C of 1 or 2 -> (N,) or (C, N), where
+        N is that of the drums but for `start_s`, `duration_s` and `tail_s`.
 
     Raises:
         OptionError: an argument is out of range.
@@ -72,7 +87,7 @@ def render(
         RuntimeMissingError: no ONNX Runtime is installed.
         DeviceError: `device` is "cuda" and CUDA cannot be used.
     """
-    settings = Settings(fit, mix, bias or {})
+    settings = Settings(fit, mix, bias or {}, start_s, duration_s, tail_s, loudness_lufs, clip)
     if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
         raise OptionError(
             f"sample_rate {sample_rate} is out of range; give {LOWEST_RATE} to {HIGHEST_RATE} Hz"
@@ -87,7 +102,7 @@ def render(
 
 
 def _as_signal(name: str, samples: npt.ArrayLike, sample_rate: int) -> _ArraySignal:
-    array = np.asarray(samples, np.float32)
+    array = np.ascontiguousarray(samples, np.float32)
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2 or not 1 <= array.shape[0] <= 2:
@@ -127,6 +142,7 @@ def render_files(
     *,
     settings: Settings | None = None,
     subtype: str | None = None,
+    dither: bool = True,
     force: bool = False,
     device: Device = "auto",
     threads: int | None = None,
@@ -137,14 +153,17 @@ def render_files(
 ) -> FileResult:
     """Write the piano's performance in the rhythm of the drums, in bounded memory.
 
-    The output is as long as the drums; rate, channels (up to two) and subtype are the piano's.
+    The output is as long as the drums; rate, channels (up to two) and subtype are the piano's, and
+    so are title and the like.  Of the two inputs, one may be "-" for standard input.
 
     Args:
         drums: recording that gives the rhythm: WAV, FLAC, OGG or MP3.
         piano: recording that gives the sound and the harmony.
-        output: .wav or .flac; nothing appears there unless the whole job succeeds.
+        output: .wav or .flac; nothing appears there unless the whole job succeeds.  "-" is standard
+            output, which takes a WAV.
         settings: how to mix.
         subtype: one of `creative_mix.audio.output.SUBTYPES`; by default the piano's.
+        dither: whether outputs of up to 24 bits are dithered.
         force: whether an existing output may be replaced.
         device: "auto", "cpu" or "cuda"; not used where `renderer` is given.
         threads: CPU threads, by default as many as there are cores; not used where `renderer` is
@@ -159,15 +178,16 @@ def render_files(
     """
     settings = settings or Settings()
     say = say or (lambda line: None)
-    output = Path(output)
     output_format(output)
+    if is_pipe(drums) and is_pipe(piano):
+        raise OptionError("drums and piano cannot both come from standard input; give one a file")
     if subtype is not None:
         check_subtype(output, subtype)
     with ExitStack() as stack:
         first = stack.enter_context(AudioReader(drums))
         second = stack.enter_context(AudioReader(piano))
         for source in (first, second):
-            if output.exists() and output.samefile(source.path):
+            if not is_pipe(output) and source.is_at(output):
                 raise OptionError(f"{output}: is an input too; give the output another name")
         writer = AudioWriter(output, force)
         stack.callback(writer.discard)
@@ -196,11 +216,27 @@ def render_files(
         for line in [*mixture.notes, word]:
             if line:
                 say(line)
-        word = writer.write(mixture.blocks(), mixture.sample_rate, second.channels, frames, subtype)
+        metadata = carry_over(
+            first.metadata,
+            second.metadata,
+            rates=(first.sample_rate, second.sample_rate),
+            start_s=settings.start_s,
+            frames=frames,
+            coding=_coding_history(second.sample_rate, second.channels, subtype),
+        )
+        word = writer.write(
+            mixture.blocks(),
+            mixture.sample_rate,
+            second.channels,
+            frames,
+            subtype,
+            metadata,
+            dither,
+        )
         if word:
             say(word)
     return FileResult(
-        output,
+        Path(output),
         mixture.sample_rate,
         second.channels,
         frames,
@@ -209,6 +245,13 @@ def render_files(
         mixture.weights,
         mixture.strikes,
     )
+
+
+def _coding_history(sample_rate: int, channels: int, subtype: str) -> str:
+    """Return a line as EBU R 98 has it."""
+    mode = "stereo" if channels == 2 else "mono"
+    bits = 8 * SAMPLE_BYTES[subtype]
+    return f"A=PCM,F={sample_rate},W={bits},M={mode},T=creative-mix {__version__}"
 
 
 __all__ = ["FileResult", "Settings", "bias_vector", "render", "render_files"]

@@ -10,6 +10,14 @@ DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda")
 Fit = Literal["loop", "stretch", "none"]
 FITS: tuple[Fit, ...] = ("loop", "stretch", "none")
 
+Clip = Literal["rescale", "limit", "none"]
+CLIPS: tuple[Clip, ...] = ("rescale", "limit", "none")
+
+LOUDNESS_RANGE = (-70.0, 0.0)
+"""In LUFS: below, BS.1770 counts everything as silence; above, nothing can be."""
+
+LONGEST_TAIL_S = 600.0
+
 BIAS_RANGE = (-8.0, 8.0)
 
 SUBTYPES = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
