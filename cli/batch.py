@@ -58,6 +58,12 @@ if TYPE_CHECKING:
     help=f"Sample format of the outputs: {', '.join(SUBTYPES)}.  [default: each piano's]",
 )
 @click.option(
+    "--dither/--no-dither",
+    default=True,
+    show_default=True,
+    help="Whether outputs of up to 24 bits are dithered.",
+)
+@click.option(
     "--device",
     type=click.Choice(DEVICES),
     default="auto",
@@ -116,6 +122,7 @@ def batch(
     force: bool,
     settings: Settings,
     subtype: str | None,
+    dither: bool,
     device: Any,
     workers: int | None,
     threads: int | None,
@@ -150,6 +157,7 @@ def batch(
         format=file_format,
         settings=settings,
         subtype=subtype,
+        dither=dither,
         engine=engine,
         address=address,
         workers=workers,

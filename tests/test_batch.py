@@ -61,7 +61,8 @@ def test_the_command_renders_what_the_single_command_does(
     command: Command, folders: tuple[Path, Path], out: Path, standin_model: Path, tmp_path: Path
 ) -> None:
     options = ("--model", standin_model, "--mix", "0.3", "--bias", "input_timbre=2")
-    options += ("--fit", "none", "--subtype", "PCM_24", "--threads", "1")
+    options += ("--fit", "none", "--subtype", "PCM_24", "--no-dither", "--threads", "1")
+    options += ("--start", "0.1", "--tail", "0.2", "--loudness", "-20", "--clip", "limit")
     done = command("batch", *folders, "-o", out, *options, "--summary", tmp_path / "told.json")
     assert done.returncode == 0, done.stderr
     assert sorted(outputs(out)) == [f"beat{n}+keys{n}.wav" for n in range(3)]
@@ -186,7 +187,7 @@ def test_a_recording_that_changes_while_it_is_read_is_no_result(
     folders: tuple[Path, Path], standin_model: Path, tmp_path: Path
 ) -> None:
     spec = WorkerSpec(
-        Settings(), None, "cpu", 1, str(standin_model), digest(standin_model), __version__
+        Settings(), None, True, "cpu", 1, str(standin_model), digest(standin_model), __version__
     )
     renderer = PairRenderer(spec)
     renderer.load()

@@ -177,7 +177,7 @@ def test_a_torn_ledger_line_costs_one_pair(
 
 
 def engine(serve: object, count: int) -> LocalEngine:
-    spec = WorkerSpec(Settings(), None, "cpu", 1, None, "", "")
+    spec = WorkerSpec(Settings(), None, True, "cpu", 1, None, "", "")
     return LocalEngine(spec, count, serve)  # type: ignore[arg-type]
 
 

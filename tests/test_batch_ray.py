@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ import pytest
 from batchkit import begin, counts, outputs, unfinished, wait_for_pairs, write_folders
 from conftest import Command
 
+from creative_mix import __version__
 from creative_mix.batch import BatchOptions, run_batch
+from creative_mix.batch.cluster import RayEngine
+from creative_mix.batch.worker import Job, WorkerSpec
+from creative_mix.errors import ModelFileError
+from creative_mix.mixing import Settings
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'creative-mix[ray]'")
 if not Path("/proc/self/task").exists():
@@ -24,13 +30,13 @@ PAIRS = SIDE * SIDE
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Where a cluster of two nodes listens, each with one core."""
+def cluster() -> Iterator[Any]:
+    """A cluster of two machines, each with one core, the second one with a GPU in name only."""
     from ray.cluster_utils import Cluster
 
     cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
-    yield cluster.address
+    cluster.add_node(num_cpus=1, num_gpus=1)
+    yield cluster
     cluster.shutdown()
 
 
@@ -55,9 +61,9 @@ def local(
 
 
 @pytest.fixture
-def arguments(folders: tuple[Path, Path], standin_model: Path, address: str) -> list[str]:
-    given = [*folders, "--pair", "product", "--model", standin_model]
-    return [*map(str, given), "--engine", "ray", "--address", address]
+def arguments(folders: tuple[Path, Path], standin_model: Path, cluster: Any) -> list[str]:
+    given = [*folders, "--pair", "product", "--model", standin_model, "--device", "cpu"]
+    return [*map(str, given), "--engine", "ray", "--address", cluster.address]
 
 
 def cluster_workers() -> set[int]:
@@ -103,10 +109,12 @@ def test_either_engine_goes_on_where_the_other_one_stopped(
 ) -> None:
     process = begin(*arguments, "-o", tmp_path)
     wait_for_pairs(process, 3)
+    started = time.perf_counter()
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     said = process.stderr.read()
     assert process.wait() == 130
+    assert time.perf_counter() - started < 2.0
     assert "Traceback" not in said
     assert unfinished(tmp_path) == []
     made = outputs(tmp_path)
@@ -116,16 +124,30 @@ def test_either_engine_goes_on_where_the_other_one_stopped(
     assert outputs(tmp_path) == local
 
 
-def test_a_failure_and_a_bad_model(
-    folders: tuple[Path, Path], options: BatchOptions, address: str, tmp_path: Path
+def test_workers_are_on_gpus_where_there_are_some(
+    cluster: Any, options: BatchOptions, folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_text("no recording")
-    ray_options = dataclasses.replace(options, engine="ray", address=address)
-    done = run_batch(bad, folders[1] / "keys0.wav", tmp_path / "out", ray_options)
+    for device, expected in (("auto", 1), ("cpu", 2)):
+        spec = WorkerSpec(
+            Settings(), None, True, device, 1, str(options.model_path), "", __version__
+        )
+        assert RayEngine(spec, cluster.address).workers == expected
+        ray.shutdown()
+    on_gpu = dataclasses.replace(
+        options, engine="ray", address=cluster.address, workers=None, device="auto", pair="zip"
+    )
+    done = run_batch(bad, folders[1] / "keys0.wav", tmp_path / "out", on_gpu)
     assert done.pairs[0].error == (
         f"{bad}: not a recording that can be read; give one of WAV, FLAC, OGG, MP3"
     )
+
+
+def test_another_model_over_there_is_refused(cluster: Any, options: BatchOptions) -> None:
+    spec = WorkerSpec(Settings(), None, True, "cpu", 1, str(options.model_path), "0", __version__)
+    with pytest.raises(ModelFileError, match="not the model that the batch began with"):
+        list(RayEngine(spec, cluster.address).run([Job(0, "d", "p", "o", "part")]))
 
 
 def test_no_cluster_is_one_line(
@@ -134,3 +156,16 @@ def test_no_cluster_is_one_line(
     done = command("batch", *folders, "-o", tmp_path, "--engine", "ray", "--address", "127.0.0.1:1")
     assert done.returncode == 1
     assert "no Ray cluster" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_lost_machine_loses_nothing(
+    cluster: Any, arguments: list[str], local: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Last, for the machine is missing afterwards."""
+    process = begin(*arguments, "-o", tmp_path)
+    wait_for_pairs(process, 4)
+    cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait() == 0, said
+    assert outputs(tmp_path) == local

@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..errors import AudioFileError
 from .records import append_line, read_lines
 
 _BLOCK_BYTES = 1 << 20
@@ -93,7 +95,9 @@ class DigestCache:
             return
         self._known[key] = found
         if found.mtime_ns < (time.time() - _SETTLED_S) * 1e9:
-            append_line(self._path, json.dumps({"path": key, **asdict(found)}))
+            # What cannot be kept costs time, and no pair.
+            with suppress(AudioFileError):
+                append_line(self._path, json.dumps({"path": key, **asdict(found)}))
 
 
 def _key(path: str | os.PathLike[str]) -> str:

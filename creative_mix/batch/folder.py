@@ -43,6 +43,7 @@ class OutputFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._state = path / STATE
+        self._parts = self._state / (_PARTS + secrets.token_hex(4))
         self._lock: BinaryIO | None = None
 
     def __enter__(self) -> OutputFolder:
@@ -63,9 +64,9 @@ class OutputFolder:
             self.digests = DigestCache(self._state / _DIGESTS)
             for stale in self._state.glob(_PARTS + "*"):
                 shutil.rmtree(stale, ignore_errors=True)
-            self._parts = self._state / (_PARTS + secrets.token_hex(4))
             self._make_parts()
         except BaseException:
+            shutil.rmtree(self._parts, ignore_errors=True)
             self._lock.close()
             raise
         return self

@@ -23,6 +23,9 @@ class BatchOptions:
     subtype: str | None = None
     """Sample format; None for each piano's."""
 
+    dither: bool = True
+    """Whether outputs of up to 24 bits are dithered."""
+
     engine: EngineName = "local"
     address: str | None = None
     """Of the Ray cluster; None for the one of this machine or of RAY_ADDRESS."""

@@ -57,7 +57,7 @@ class Common:
         }
 
 
-def describe_options(settings: Settings, subtype: str | None) -> dict[str, Any]:
+def describe_options(settings: Settings, subtype: str | None, dither: bool) -> dict[str, Any]:
     """Return the options that are not as they are by default, as JSON can have them."""
     found: dict[str, Any] = {}
     for each in fields(settings):
@@ -69,6 +69,8 @@ def describe_options(settings: Settings, subtype: str | None) -> dict[str, Any]:
             found[each.name] = dict(value) if isinstance(value, Mapping) else value
     if subtype is not None:
         found["subtype"] = subtype
+    if not dither:
+        found["dither"] = False
     # As they come back from the ledger: lists for tuples.
     described: dict[str, Any] = json.loads(json.dumps(found))
     return described

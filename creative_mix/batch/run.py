@@ -105,7 +105,7 @@ class _Batch:
             raise ModelFileError(
                 f"{model_path}: no such model file ({error.strerror}); check the path"
             ) from error
-        described = describe_options(options.settings, options.subtype)
+        described = describe_options(options.settings, options.subtype, options.dither)
         self._common = Common(model_digest, __version__, described)
         self._steps = make_plan(pairing.pairs, folder, self._common, options.force)
         self._records = [PairRecord.of(step.pair, folder.path) for step in self._steps]
@@ -192,6 +192,7 @@ class _Batch:
         spec = WorkerSpec(
             settings=options.settings,
             subtype=options.subtype,
+            dither=options.dither,
             device=options.device,
             threads=threads,
             model_path=str(options.model_path.resolve()) if options.model_path else None,

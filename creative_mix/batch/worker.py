@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ class WorkerSpec:
 
     settings: Settings
     subtype: str | None
+    dither: bool
     device: Device
     threads: int
     model_path: str | None
@@ -142,6 +142,7 @@ class PairRenderer:
             job.part,
             settings=self.spec.settings,
             subtype=self.spec.subtype,
+            dither=self.spec.dither,
             force=True,  # what a worker that died may have left there
             renderer=self._renderer,
             say=notes.append,
@@ -150,7 +151,6 @@ class PairRenderer:
         for part, path in (("drums", job.drums), ("piano", job.piano)):
             if not inputs[part].may_be(path):
                 raise AudioFileError(f"{path}: was changed while it was rendered; run it again")
-        _settle(job.part)
         return Outcome(
             job.index,
             state=fingerprint(job.part),
@@ -174,9 +174,3 @@ def _look(path: str, known: Fingerprint | None) -> Fingerprint:
         return fingerprint(path, known)
     except OSError as error:
         raise AudioFileError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-
-
-def _settle(path: str) -> None:
-    """Have the disk hold a file before its name says that it does."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
