@@ -67,8 +67,6 @@ class RayEngine:
         DeviceError: the device is "cuda" and the cluster has no GPU.
     """
 
-    name = "ray"
-
     def __init__(self, spec: WorkerSpec, address: str = "auto", workers: int | None = None) -> None:
         self._spec = spec
         self._ray = _load_ray()
@@ -239,7 +237,7 @@ def _as_given(error: str, job: Job) -> str:
 
 
 def _load_ray() -> Any:
-    # A log line about usage reports has no place between a batch's own.
+    # Of a batch nothing is reported anywhere, unless somebody has asked for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray

@@ -32,8 +32,8 @@ Event = Ready | Share | Word | Outcome
 class Engine(Protocol):
     """Renders the pairs of a batch on some number of workers."""
 
-    name: str
     workers: int
+    """Renders at a time."""
 
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
         """Yield one outcome for every job, in the order in which they end.

@@ -64,6 +64,8 @@ class OutputFolder:
             self.digests = DigestCache(self._state / _DIGESTS)
             for stale in self._state.glob(_PARTS + "*"):
                 shutil.rmtree(stale, ignore_errors=True)
+            for half in self.path.glob(f".{SUMMARY}.*.part"):
+                half.unlink(missing_ok=True)
             self._make_parts()
         except BaseException:
             shutil.rmtree(self._parts, ignore_errors=True)

@@ -45,8 +45,6 @@ class LocalEngine:
         serve: what a worker runs.
     """
 
-    name = "local"
-
     def __init__(self, spec: WorkerSpec, workers: int, serve: Serve | None = None) -> None:
         self.workers = workers
         self._spec, self._serve = spec, serve or serve_pairs

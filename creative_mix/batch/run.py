@@ -39,7 +39,7 @@ def find_pairs(
     """
     suffix = f".{options.format}"
     if options.subtype is not None:
-        check_subtype(Path("x" + suffix), options.subtype)
+        check_subtype(Path(output) / f"*{suffix}", options.subtype)
     made = read_ledger(Path(output)).outputs()
     first, second = find_sources(drums, "drums", made), find_sources(pianos, "pianos", made)
     return pair_up(first, second, options.pair, suffix)
@@ -86,7 +86,8 @@ def run_batch(
             with ignored(), suppress(CreativeMixError):
                 batch.write(places)
             raise
-        batch.write(places)
+        with deferred():
+            batch.write(places)
     return batch.summary
 
 

@@ -11,7 +11,7 @@ from ..options import Device
 from ..runtime import cpu_threads
 
 WORKER_BYTES = 1_000_000_000
-"""Memory that one worker may need."""
+"""Memory that one worker may need: 540 MB are seen with recordings of 15 s, more with long ones."""
 
 _GPU_WORKERS = 2
 """Workers on one GPU: one has it while the other reads, levels and writes."""
@@ -23,9 +23,9 @@ def share_out(
     """Return the number of workers and the threads of each.
 
     What is not given is chosen: one thread each and a worker on every core, because two renders
-    side by side keep two cores busier than one render on both (`benchmarks/batch.py`).  Where
-    there are fewer pairs than cores, the cores are shared out among them; where there is little
-    memory, there are fewer workers.
+    side by side keep two cores busier than one render on both does (1.13 times the pairs an hour
+    in `benchmarks/batch.py`).  Where there are fewer pairs than cores, the cores are shared out
+    among them; where there is little memory, there are fewer workers.
 
     Args:
         workers: processes that are wanted, at least 1.
