@@ -12,8 +12,8 @@ from creative_mix.export.field import receptive_field
 from creative_mix.model.agent import CompositionalCreativeAgent, MultiScaleExtractor
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import Strikes, strike_gain
-from creative_mix.model.layers import LocalAttention
 from creative_mix.model.encoder import mean_power
+from creative_mix.model.layers import LocalAttention
 from creative_mix.model.pitch import BinOwners, KeyReader
 from creative_mix.model.refiner import DecayLimiter, just_before, loudest_ahead
 from creative_mix.model.restrike import at_attack, at_source, remember, remember_own, restrike
