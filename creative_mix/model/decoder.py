@@ -39,7 +39,7 @@ class Keys(NamedTuple):
     struck: Tensor
     """(B, V, 88, T) probability that the voice's last strike struck it, and it still sounds."""
     heard: Tensor
-    """(B, V, 88, T) its power where the voice's stream reads the piano, the loudest key's being 1."""
+    """(B, V, 88, T) its power where the voice's stream reads the piano; of the loudest key 1."""
 
 
 class Strikes(NamedTuple):
