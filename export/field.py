@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.decoder import DecayLimiter, decoder_field
-from creative_mix.model.pitch import PitchReader
+from creative_mix.model.decoder import decoder_field
+from creative_mix.model.pitch import KeyReader
+from creative_mix.model.refiner import DecayLimiter, GainRefiner
 from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES
 
 LEAST_SAMPLES = 2048
@@ -33,13 +34,12 @@ def receptive_field(config: ModelConfig) -> tuple[int, int]:
     rhythm = _sum(encoder, (3, 1), _RHYTHM_HEAD, _PEAK)
     attack = _sum(rhythm, (config.strike_window + config.attack_window, STRUCK_WITHIN_FRAMES + 1))
     read = _sum(
-        _SPECTRUM,
-        (PitchReader.LOOK, PitchReader.LOOK),
+        KeyReader.FIELD,
         (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
     )
     held = _sum(
         _SPECTRUM,
-        (0, DecayLimiter.ATTACK_FRAMES - 1),
+        (GainRefiner.BEFORE_FRAMES, DecayLimiter.ATTACK_FRAMES - 1),
         (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
     )
     ways = (struck, attack, read, held)

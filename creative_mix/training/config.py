@@ -34,6 +34,8 @@ class LossWeights:
     """Rhythm head on the piano against the known notes."""
     onset_time: float = 0.5
     """Regressed times, in frames."""
+    level: float = 1.0
+    """Levels of the drums' hits."""
     permit: float = 0.5
     """The cascade's word on the strikes, against those of the truth."""
     rhythm_share: float = 0.3
@@ -41,7 +43,9 @@ class LossWeights:
     pitch: float = 0.5
     """Harmony probes against the sounding pitches."""
     keys: float = 5.0
-    """The pitch reader against the sounding pitches."""
+    """The key reader against the sounding pitches."""
+    voices: float = 5.0
+    """The same against the key that each voice is."""
     timbre: float = 0.2
     """Timbre probes against the piano's spectral envelope."""
     strange_hits: float = 0.5

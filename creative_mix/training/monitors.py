@@ -23,7 +23,7 @@ PARTS = (
     "cascade",
     "drum_rhythm",
     "piano_rhythm",
-    "pitch_reader",
+    "key_reader",
     "decoder",
 )
 

@@ -15,6 +15,7 @@ from creative_mix.training.config import TrainingConfig
 from creative_mix.training.flags import Flag
 from creative_mix.training.journal import Journal
 from creative_mix.training.loop import Trainer
+from creative_mix.training.memory import keep_freed_memory
 from creative_mix.training.ranks import Ranks
 
 AUTO = "auto"
@@ -61,8 +62,7 @@ def run(
     """
     ranks = Ranks.join(device)
     try:
-        if config.bfloat16 and ranks.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")
+        make_ready(config, ranks.device)
         trainer = Trainer(config, ranks, strict)
         journal = Journal(trainer.output, config.steps, say, config.tensorboard, ranks.first, live)
         with contextlib.closing(journal):
@@ -79,6 +79,14 @@ def run(
         )
     finally:
         ranks.leave()
+
+
+def make_ready(config: TrainingConfig, device: torch.device) -> None:
+    """Set what holds for the whole process and makes its steps faster."""
+    if device.type == "cpu":
+        keep_freed_memory()
+    elif config.bfloat16:
+        torch.set_float32_matmul_precision("high")
 
 
 def _begin(trainer: Trainer, journal: Journal, resume: str | None, force: bool) -> None:
