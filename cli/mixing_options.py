@@ -11,7 +11,15 @@ import click
 
 from ..constants import COMPONENT_NAMES
 from ..errors import OptionError
-from ..options import BIAS_RANGE, CLIPS, FITS, LONGEST_TAIL_S, LOUDNESS_RANGE
+from ..options import (
+    BIAS_RANGE,
+    CLIPS,
+    DENSITY_RANGE,
+    DYNAMICS_RANGE,
+    FITS,
+    LONGEST_TAIL_S,
+    LOUDNESS_RANGE,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,6 +73,30 @@ _OPTIONS = (
         + ". The input is the drums, the target is the piano.",
     ),
     click.option(
+        "--bias-curve",
+        "bias_curve",
+        type=click.Path(),
+        metavar="CSV",
+        help="Bias over time, added to --bias: a CSV file with the column time_s, in seconds of "
+        "the output, and any of the six components; linear in between, an empty cell is no point.",
+    ),
+    click.option(
+        "--density",
+        type=click.FloatRange(*DENSITY_RANGE),
+        default=1.0,
+        show_default=True,
+        metavar="0..1",
+        help="Strikes that stay, the strongest first: 1 keeps all, 0 none.",
+    ),
+    click.option(
+        "--dynamics",
+        type=click.FloatRange(*DYNAMICS_RANGE),
+        default=1.0,
+        show_default=True,
+        metavar="0..2",
+        help="Differences between loud and soft strikes: 1 as drummed, 0 none, 2 twice as large.",
+    ),
+    click.option(
         "--start",
         "start_s",
         type=click.FloatRange(min=0.0),
@@ -114,13 +146,16 @@ def mixing_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_settings(*arguments: Any, **given: Any) -> Any:
-        # Brings the audio modules in, which a command's help does not need.
+        # These bring the audio modules in, which a command's help does not need.
+        from ..curve import BiasCurve
         from ..mixing import Settings
 
         chosen = {
             each.name: given.pop(each.name) for each in fields(Settings) if each.name in given
         }
         chosen["bias"] = dict(chosen["bias"])
+        if chosen["bias_curve"] is not None:
+            chosen["bias_curve"] = BiasCurve.read(chosen["bias_curve"])
         try:
             settings = Settings(**chosen)
         except OptionError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,10 +20,14 @@ from .audio.output import AudioWriter, check_subtype, choose_subtype, output_for
 from .audio.pipes import is_pipe
 from .audio.rates import HIGHEST_RATE, LOWEST_RATE
 from .audio.riff import SAMPLE_BYTES
+from .curve import BiasCurve
 from .errors import OptionError
 from .mixing import Settings, mix_signals
 from .options import Clip, Device, Fit
 from .renderer import Progress, Renderer, bias_vector
+from .report.facts import Facts
+from .sidefiles import SideFiles, SideWriter
+from .trace import Trace
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ def render(
     fit: Fit = "loop",
     mix: float = 0.0,
     bias: Mapping[str, float] | None = None,
+    bias_curve: BiasCurve | Mapping[str, Sequence[float]] | None = None,
+    density: float = 1.0,
+    dynamics: float = 1.0,
     start_s: float = 0.0,
     duration_s: float | None = None,
     tail_s: float = 0.0,
@@ -58,6 +65,7 @@ def render(
     threads: int | None = None,
     renderer: Renderer | None = None,
     progress: Progress | None = None,
+    trace: Trace | None = None,
 ) -> FloatArray:
     """Return the piano's performance in the rhythm of the drums, as long as the drums and the tail.
 
@@ -68,6 +76,10 @@ def render(
         fit: what to do with a shorter piano: "loop", "stretch" (also with a longer one) or "none".
         mix: share of the untouched piano in the result, 0..1.
         bias: of the selector, by component name, each -8..8.
+        bias_curve: added to it over the seconds of the result: "time_s" and values by component
+            name, with lines between them.
+        density: share of the strikes that stay, the strongest first, 0..1.
+        dynamics: factor on the differences between loud and soft strikes, 0..2.
         start_s: where in the drums to begin.
         duration_s: how much of the drums to take; by default all that follow.
         tail_s: how long the last notes ring on after the drums, 0..600.
@@ -77,6 +89,7 @@ def render(
         threads: CPU threads; not used where `renderer` is given.
         renderer: a loaded model, to render many recordings with.
         progress: called with the share that is done, 0..1.
+        trace: holds afterwards what was composed: weights, strikes and notes over time.
 
     Shape: drums (N,) or (1 or 2, N), piano (M,) or (C, M) with C of 1 or 2 -> (N,) or (C, N), where
         N is that of the drums but for `start_s`, `duration_s` and `tail_s`.
@@ -86,8 +99,23 @@ def render(
         AudioFileError: a recording is shorter than the model takes.
         RuntimeMissingError: no ONNX Runtime is installed.
         DeviceError: `device` is "cuda" and CUDA cannot be used.
+        ModelFileError: the model cannot do what is asked of it.
     """
-    settings = Settings(fit, mix, bias or {}, start_s, duration_s, tail_s, loudness_lufs, clip)
+    if bias_curve is not None and not isinstance(bias_curve, BiasCurve):
+        bias_curve = BiasCurve.of(bias_curve)
+    settings = Settings(
+        fit=fit,
+        mix=mix,
+        bias=bias or {},
+        bias_curve=bias_curve,
+        density=density,
+        dynamics=dynamics,
+        start_s=start_s,
+        duration_s=duration_s,
+        tail_s=tail_s,
+        loudness_lufs=loudness_lufs,
+        clip=clip,
+    )
     if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
         raise OptionError(
             f"sample_rate {sample_rate} is out of range; give {LOWEST_RATE} to {HIGHEST_RATE} Hz"
@@ -96,7 +124,7 @@ def render(
     second = _as_signal("piano", piano, sample_rate)
     with ExitStack() as stack:
         loaded = renderer or Renderer(device=device, threads=threads)
-        mixture = mix_signals(first, second, lambda: loaded, settings, stack, progress)
+        mixture = mix_signals(first, second, lambda: loaded, settings, stack, progress, trace)
         out = np.concatenate(list(mixture.blocks()), axis=1)
     return out[0] if np.ndim(piano) == 1 else out
 
@@ -148,6 +176,7 @@ def render_files(
     threads: int | None = None,
     model_path: str | os.PathLike[str] | None = None,
     renderer: Renderer | None = None,
+    side: SideFiles | None = None,
     say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> FileResult:
@@ -170,13 +199,14 @@ def render_files(
             given.
         model_path: another model than the one that comes with the package.
         renderer: a loaded model, to render many recordings with.
+        side: what to write beside the audio; `force` holds for it, too.
         say: called with one line for everything that was decided.
         progress: called with the share that is done, 0..1.
 
     Raises:
         CreativeMixError: of some kind, with one line that names the file and the remedy.
     """
-    settings = settings or Settings()
+    settings, side = settings or Settings(), side or SideFiles()
     say = say or (lambda line: None)
     output_format(output)
     if is_pipe(drums) and is_pipe(piano):
@@ -187,10 +217,12 @@ def render_files(
         first = stack.enter_context(AudioReader(drums))
         second = stack.enter_context(AudioReader(piano))
         for source in (first, second):
-            if not is_pipe(output) and source.is_at(output):
-                raise OptionError(f"{output}: is an input too; give the output another name")
+            for path in [output, *side.paths()]:
+                if not is_pipe(path) and source.is_at(path):
+                    raise OptionError(f"{path}: is an input too; give the output another name")
         writer = AudioWriter(output, force)
         stack.callback(writer.discard)
+        beside = SideWriter(side, force, stack)
         # The model loads while the recordings come in.
         loading = stack.enter_context(ThreadPoolExecutor(1)).submit(
             lambda: renderer or Renderer(model_path, device, threads)
@@ -198,6 +230,7 @@ def render_files(
 
         def load() -> Renderer:
             loaded = loading.result()
+            beside.check_model(loaded)
             if loaded is not renderer:
                 if loaded.notice:
                     say(loaded.notice)
@@ -211,11 +244,18 @@ def render_files(
         word = None
         if subtype is None:
             subtype, word = choose_subtype(output, second.subtype)
-        mixture = mix_signals(first, second, load, settings, stack, progress)
+        trace = Trace() if side.paths() else None
+        mixture = mix_signals(
+            first, second, load, settings, stack, progress, trace, bool(side.reports)
+        )
         frames = mixture.store.length
         for line in [*mixture.notes, word]:
             if line:
                 say(line)
+        told = []
+        if trace is not None:
+            facts = Facts(first.name, second.name, writer.name, settings, subtype, mixture, trace)
+            told = beside.fill(facts)
         metadata = carry_over(
             first.metadata,
             second.metadata,
@@ -233,8 +273,10 @@ def render_files(
             metadata,
             dither,
         )
-        if word:
-            say(word)
+        beside.give_names()
+        for line in [word, *told]:
+            if line:
+                say(line)
     return FileResult(
         Path(output),
         mixture.sample_rate,

@@ -20,6 +20,11 @@ LONGEST_TAIL_S = 600.0
 
 BIAS_RANGE = (-8.0, 8.0)
 
+DENSITY_RANGE = (0.0, 1.0)
+
+DYNAMICS_RANGE = (0.0, 2.0)
+"""Beyond twice the differences the loudest strikes cannot become louder."""
+
 SUBTYPES = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 """Sample formats of an output, by libsndfile's names."""
 
