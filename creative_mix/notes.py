@@ -29,11 +29,11 @@ MERGE_S = 0.015
 OWN_VELOCITY = 80
 """Velocity that the piano's own notes are taken to have: mezzo-forte, for nothing tells it."""
 
-KEY_THRESHOLD = 0.5
-"""Probability from which a voice strikes a key."""
+KEY_THRESHOLD = 0.3
+"""Probability from which an inner voice strikes a key: where the F measure of notes is highest."""
 
-LIKELY_KEY = 0.2
-"""Probability from which it strikes the likeliest one where none is above the threshold."""
+LIKELY_KEY = 0.15
+"""Probability from which a voice strikes its likeliest key, be it the only one."""
 
 HELD_THRESHOLD = 0.3
 """Probability below which a key no longer sounds."""
