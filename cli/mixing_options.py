@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..constants import COMPONENT_NAMES
 from ..errors import OptionError
@@ -45,6 +46,11 @@ class Bias(click.ParamType):
         if not low <= number <= high:
             self.fail(f"{value!r} is not in the range {low:g} to {high:g}", param, ctx)
         return name, number
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(f"{n}=") for n in COMPONENT_NAMES if n.startswith(incomplete)]
 
 
 _OPTIONS = (

@@ -100,6 +100,12 @@ def render(
     """Let the PIANO play the rhythm of the DRUMS (WAV, FLAC, OGG or MP3).
 
     One of the two may be a dash, for standard input.
+
+    \b
+    creative-mix drums.wav piano.wav -o out.wav
+    creative-mix drums.wav piano.wav -o out.flac --density 0.6 --bias target_rhythm=+2
+    creative-mix drums.wav piano.wav -o out.wav --midi out.mid --report out.html
+    creative-mix drums.wav - -o - < piano.wav | aplay
     """
     from ..api import render_files
     from ..audio.pipes import PIPE, STDOUT_NAME

@@ -48,6 +48,11 @@ def train(
     """Train a model as CONFIG (a JSON file) says.
 
     For several processes: torchrun --nproc-per-node=N -m creative_mix.training CONFIG.
+
+    \b
+    creative-mix train config.json
+    creative-mix train config.json --resume auto --set steps=5000
+    creative-mix train config.json --export mine.onnx --strict
     """
     overrides = {}
     for setting in settings:
