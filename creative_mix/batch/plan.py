@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..audio.files import AudioReader
+from ..curve import BiasCurve
 from ..errors import AudioFileError
 from .digests import DigestCache
 from .folder import OutputFolder
@@ -65,8 +66,12 @@ def describe_options(settings: Settings, subtype: str | None, dither: bool) -> d
         if each.default_factory is not MISSING:
             default = each.default_factory()
         value = getattr(settings, each.name)
-        if value != default:
-            found[each.name] = dict(value) if isinstance(value, Mapping) else value
+        if value == default:
+            continue
+        if isinstance(value, BiasCurve):
+            # By what it says, wherever the file lay.
+            value = value.digest
+        found[each.name] = dict(value) if isinstance(value, Mapping) else value
     if subtype is not None:
         found["subtype"] = subtype
     if not dither:
