@@ -7,7 +7,7 @@ the spectrum to the drums'; the other four are told as information.  Each curve 
 pairs with its 95 % bootstrap interval.  `--keep FOLDER` writes the renders of the first pair, to be
 listened to.  The plot needs matplotlib (`pip install 'creative-mix[bench]'`).
 
-A pair of 10 s costs 25 renders, about two minutes on one free core.
+A pair of 10 s costs 25 renders, about two minutes on one free core; `--components` takes fewer.
 """
 
 from __future__ import annotations
@@ -101,8 +101,29 @@ def measure(pair: Pair, component: str, audio: np.ndarray, trace: Trace) -> dict
     return found
 
 
+def render(
+    renderer: creative_mix.Renderer, pair: Pair, component: str, bias: float
+) -> tuple[np.ndarray, Trace]:
+    """A pair with one fader turned up, and what it composed."""
+    trace = Trace()
+    audio = creative_mix.render(
+        pair.drums,
+        pair.piano,
+        SAMPLE_RATE,
+        bias={component: bias},
+        renderer=renderer,
+        trace=trace,
+    )
+    return audio, trace
+
+
 def turn(
-    pairs: Path, model: Path | None, count: int | None, steps: Sequence[float], keep: Path | None
+    pairs: Path,
+    model: Path | None,
+    count: int | None,
+    steps: Sequence[float],
+    components: Sequence[str],
+    keep: Path | None,
 ) -> dict[str, Any]:
     """Every figure by component, step and pair."""
     renderer = creative_mix.Renderer(model, "cpu", 1)
@@ -111,21 +132,19 @@ def turn(
         sys.exit(f"{pairs}: no pairs in it")
     values: dict[str, dict[str, list[list[float]]]] = {
         component: {figure.key: [[] for _ in steps] for figure in FIGURES}
-        for component in COMPONENT_NAMES
+        for component in components
     }
     for place, stem in enumerate(stems):
         pair = read_pair(pairs, stem)
-        for component in COMPONENT_NAMES:
+        # Unbiased it is the same for all of them.
+        plain: tuple[np.ndarray, Trace] | None = None
+        for component in components:
             for step, bias in enumerate(steps):
-                trace = Trace()
-                audio = creative_mix.render(
-                    pair.drums,
-                    pair.piano,
-                    SAMPLE_RATE,
-                    bias={component: bias},
-                    renderer=renderer,
-                    trace=trace,
-                )
+                if bias == 0:
+                    plain = plain or render(renderer, pair, component, bias)
+                    audio, trace = plain
+                else:
+                    audio, trace = render(renderer, pair, component, bias)
                 for key, value in measure(pair, component, audio, trace).items():
                     values[component][key][step].append(value)
                 if keep is not None and place == 0:
@@ -163,6 +182,8 @@ def verdicts(result: dict[str, Any]) -> str:
     labels = {figure.key: figure.label for figure in FIGURES}
     rows = [["fader", "figure", "must", "from", "to", "monotone", "pairs that end further"]]
     for component, key, way in PROMISES:
+        if component not in result["values"]:
+            continue
         means = [found.mean for found in curve(result, component, key)]
         steps = np.array(result["values"][component][key])
         further = int(np.sum(way * (steps[-1] - steps[0]) > 0))
@@ -196,16 +217,17 @@ def plot(result: dict[str, Any], path: Path) -> None:
         ("drum leak", (("leak", ""),)),
     )
     colours = {"piano": "#1b62ae", "drums": "#a24f00"}
-    steps = result["steps"]
+    steps, components = result["steps"], list(result["values"])
     figure, axes = plt.subplots(
         len(panels),
-        len(COMPONENT_NAMES),
-        figsize=(15, 9),
+        len(components),
+        figsize=(3 + 2 * len(components), 9),
         sharex=True,
         sharey="row",
+        squeeze=False,
         constrained_layout=True,
     )
-    for column, component in enumerate(COMPONENT_NAMES):
+    for column, component in enumerate(components):
         for row, (title, lines) in enumerate(panels):
             axis = axes[row, column]
             for key, label in lines:
@@ -236,6 +258,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="ONNX file; by default the one that ships")
     parser.add_argument("--count", type=int, help="pairs; by default all")
     parser.add_argument("--steps", type=float, nargs="+", default=STEPS, help="biases, rising")
+    parser.add_argument(
+        "--components", nargs="+", choices=COMPONENT_NAMES, default=COMPONENT_NAMES, metavar="NAME"
+    )
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--plot", type=Path, help="draw the curves here, .png or .svg")
     parser.add_argument("--keep", type=Path, help="folder for the renders of the first pair")
@@ -245,11 +270,18 @@ def main() -> None:
     if options.pairs.is_file():
         result = json.loads(options.pairs.read_text())
     else:
-        result = turn(options.pairs, options.model, options.count, options.steps, options.keep)
+        result = turn(
+            options.pairs,
+            options.model,
+            options.count,
+            options.steps,
+            options.components,
+            options.keep,
+        )
     if options.json is not None:
         options.json.write_text(json.dumps(result) + "\n")
     print(f"{len(result['pairs'])} pairs, mean [95 % interval]\n\n{verdicts(result)}")
-    for component in COMPONENT_NAMES:
+    for component in result["values"]:
         print(f"\n## {component}\n\n{table(result, component)}")
     if options.plot is not None:
         plot(result, options.plot)

@@ -84,7 +84,8 @@ class LazyGroup(click.Group):
                 own = {item.value for item in found}
                 more = main_job.shell_complete(inner, incomplete)
             return found + [item for item in more if item.value not in own]
-        return [*found, CompletionItem(incomplete, type="file")]
+        # The file comes first: in bash's script it would undo the names that stand before it.
+        return [CompletionItem(incomplete, type="file"), *found]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

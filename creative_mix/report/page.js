@@ -96,7 +96,7 @@
       const box = plot.getBoundingClientRect();
       go((event.clientX - box.left) / box.width * duration);
     };
-    plot.addEventListener("pointerdown", (event) => { if (event.button === 0) { plot.setPointerCapture(event.pointerId); there(event); } });
+    plot.addEventListener("pointerdown", (event) => { if (event.button === 0) { there(event); plot.setPointerCapture(event.pointerId); } });
     plot.addEventListener("pointermove", (event) => { if (plot.hasPointerCapture(event.pointerId)) there(event); });
   }
   document.addEventListener("keydown", (event) => {

@@ -58,7 +58,7 @@ def _facts(sheet: Sheet) -> Iterable[str]:
     facts = [("Length", f"{int(minutes)}:{seconds:04.1f}")]
     tempo = f"{sheet.tempo_bpm:.1f} <small>bpm</small>" if sheet.tempo_bpm else "not clear"
     facts.append(("Tempo of the drums", tempo))
-    facts.append(("Strikes", str(len(sheet.strikes) if sheet.tells_notes else sheet.struck)))
+    facts.append(("Strikes", str(sheet.struck)))
     if sheet.tells_notes:
         facts.append(("Notes struck", str(len(sheet.notes))))
     for aspect, ours in (("rhythm", "input"), ("harmony", "target"), ("timbre", "target")):

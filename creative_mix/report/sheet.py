@@ -55,7 +55,7 @@ class Sheet:
     tells_notes: bool
     strikes: tuple[Strike, ...]
     struck: int
-    """Number of strikes that were counted, also where the model does not tell notes."""
+    """Number of strikes, also where the model does not tell notes."""
 
     notes: tuple[Note, ...]
     scores: Scores
@@ -166,7 +166,7 @@ def make_sheet(facts: Facts) -> Sheet:
                 assert onsets is not None
                 sketch = dataclasses.replace(sketch, onsets_s=onsets)
             sounds[role] = Sound(role, names[role], sketch, make_player(stores[role]))
-    tempo = trace.tempo
+    tempo, strikes = trace.tempo, tuple(trace.strikes())
     return Sheet(
         sounds=sounds,
         duration_s=length / SAMPLE_RATE,
@@ -175,8 +175,8 @@ def make_sheet(facts: Facts) -> Sheet:
         mean_weights=mixture.weights,
         weights=pooled(trace.weights, columns),
         tells_notes=trace.tells_notes,
-        strikes=tuple(trace.strikes()),
-        struck=mixture.strikes,
+        strikes=strikes,
+        struck=len(strikes) if trace.tells_notes else mixture.strikes,
         notes=tuple(trace.notes()),
         scores=scores,
         onsets_by="librosa" if whole else "creative-mix",
