@@ -246,8 +246,9 @@ def plot(result: dict[str, Any], path: Path) -> None:
             if row == 0:
                 axis.set_title(component)
         axes[-1, column].set_xlabel("bias")
-    axes[0, 0].legend(loc="lower left", fontsize=8, title="dotted: chance", title_fontsize=8)
-    figure.suptitle(f"Six faders over {len(result['pairs'])} pairs, mean and 95 % interval")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, title="dotted: chance")
+    figure.suptitle(f"Faders over {len(result['pairs'])} pairs: mean and 95 % interval")
     figure.savefig(path, dpi=110)
 
 

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from .audio import FloatArray
 from .constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
 from .errors import CurveFileError, OptionError
 from .options import BIAS_RANGE
+
+if TYPE_CHECKING:
+    import _csv
 
 TIME_COLUMN = "time_s"
 
@@ -132,7 +136,7 @@ class BiasCurve:
         return self.at((np.arange(first, last) + 0.5) * (HOP_LENGTH / SAMPLE_RATE))
 
 
-def _read_points(rows: csv._reader) -> tuple[tuple[str, tuple[float, ...], tuple[float, ...]], ...]:
+def _read_points(rows: _csv.Reader) -> tuple[tuple[str, tuple[float, ...], tuple[float, ...]], ...]:
     header = [name.strip() for name in next(rows, [])]
     if TIME_COLUMN not in header:
         raise OptionError(

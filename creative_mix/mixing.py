@@ -211,13 +211,13 @@ def mix_signals(
         out = stack.enter_context(SampleStore(piano.channels))
         blended = _blend(rendered, fitted, match.gain, settings.mix)
         meter = LevelMeter(piano.sample_rate)
-        for block in _fade_end(
+        for piece in _fade_end(
             resample_blocks(blended, SAMPLE_RATE, piano.sample_rate, out_length),
             out_length,
             piano.sample_rate,
         ):
-            meter.add(block)
-            out.append(block)
+            meter.add(piece)
+            out.append(piece)
         sources = None
         if keep_sources:
             sources = Sources(taken.store, fitted)

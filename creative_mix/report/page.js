@@ -46,6 +46,7 @@
       const on = playing && one.dataset.role === role;
       one.setAttribute("aria-pressed", String(on));
       one.textContent = on ? "Pause" : "Play";
+      one.setAttribute("aria-label", `${one.textContent} the ${one.dataset.role}`);
     }
   }
 

@@ -99,7 +99,7 @@ def _sound_lane(sheet: Sheet, sound: Sound) -> Iterable[str]:
     yield (
         f'<div class="top"><h2 id="title-{role}">{title}</h2>'
         f'<button type="button" class="hear" data-role="{role}" aria-pressed="false" '
-        f'aria-describedby="title-{role}">Play</button>'
+        f'aria-label="Play the {role}">Play</button>'
         f'<span class="name">{escape(_short(sound.name))}</span>'
         f'<span class="figures">{level}{peak}, {count} onsets</span></div>'
     )

@@ -199,7 +199,7 @@ def pitch_label(pitch: int) -> str:
 
 
 def _even(count: int) -> Doubles:
-    return (np.arange(count) + 0.5) * (_WIDE / count)
+    return np.asarray((np.arange(count) + 0.5) * (_WIDE / count), np.float64)
 
 
 def _x(time_s: float, duration_s: float) -> float:

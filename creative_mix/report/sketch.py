@@ -31,6 +31,9 @@ _LISTEN_FRAMES = 5168
 """A minute, in which onsets are looked for at a time."""
 
 _MARGIN_FRAMES = 64
+_RISE_SAMPLES = 512
+"""From the beginning of the later of two windows to where what rises between them begins."""
+
 _ONSET_REACH = 3
 _ONSET_SHARE = 0.12
 """Of the sound's strong onsets: what rises by less is none."""
@@ -130,8 +133,8 @@ def find_onsets(sound: Readable) -> Doubles:
     around = np.lib.stride_tricks.sliding_window_view(reach, 2 * _ONSET_REACH + 1)
     strong = float(np.quantile(strength[strength > 0], 0.98))
     peaks = (strength >= around.max(axis=1)) & (strength > _ONSET_SHARE * strong)
-    # A rise between two windows lies where the later one has its middle.
-    return (np.flatnonzero(peaks) + 1) * (HOP_LENGTH / SAMPLE_RATE) + 512 / SAMPLE_RATE
+    samples = (np.flatnonzero(peaks) + 1) * HOP_LENGTH + _RISE_SAMPLES
+    return np.asarray(samples / SAMPLE_RATE, np.float64)
 
 
 def _waveform(sound: Readable, columns: int) -> tuple[FloatArray, LevelMeter]:
