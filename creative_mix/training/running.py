@@ -77,6 +77,14 @@ def run(
             ranks.first,
             trainer.step == config.steps or trainer.shortlist.exhausted,
         )
+    except RuntimeError as error:
+        if not ranks.lost(error):
+            raise
+        raise TrainingError(
+            f"rank {ranks.rank} of {ranks.world} has lost the others ({error}); what they say "
+            "tells why. --resume auto goes on from the last checkpoint; torchrun does so by itself "
+            "with --max-restarts"
+        ) from error
     finally:
         ranks.leave()
 
