@@ -81,6 +81,8 @@ class ModelInfo:
 
     lookback_frames: int
     lookahead_frames: int
+    settling_frames: int
+    """Frames of silence after which more of it change nothing."""
     least_samples: int
     version: str
     licence: str
@@ -227,8 +229,9 @@ class Renderer:
         last: int,
     ) -> Block:
         """Return frames `first` to `last`, from all the frames that they depend on."""
-        # Beyond its ends a recording is silent: the model must hear a first stroke begin.
-        begin = first - self.info.lookback_frames
+        # Beyond its ends a recording is silent: the model must hear a first stroke begin. Once it
+        # has settled, more silence would only cost time.
+        begin = max(first - self.info.lookback_frames, -self.info.settling_frames)
         end = last + self.info.lookahead_frames
         start, stop = begin * HOP_LENGTH, end * HOP_LENGTH
         feeds = {
@@ -293,9 +296,11 @@ def read_info(path: Path, metadata: dict[str, Any]) -> ModelInfo:
                 "give a model that `creative-mix export` of this version wrote"
             )
     try:
+        lookback = int(metadata["lookback_frames"])
         return ModelInfo(
-            lookback_frames=int(metadata["lookback_frames"]),
+            lookback_frames=lookback,
             lookahead_frames=int(metadata["lookahead_frames"]),
+            settling_frames=min(lookback, int(metadata.get("settling_frames", lookback))),
             least_samples=max(1, int(metadata["least_samples"])),
             version=metadata.get("version", ""),
             licence=metadata.get("licence", ""),

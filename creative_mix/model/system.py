@@ -23,7 +23,7 @@ from creative_mix.model.restrike import (
     remember_own,
     restrike,
 )
-from creative_mix.model.rhythm import OWN_LEVEL, VOICES, Onsets, RhythmHead, mix_onsets, thin_out
+from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets, thin_out
 from creative_mix.model.spectral import BINS, Stft
 
 PERMIT_LOGIT = -4.0
@@ -97,7 +97,7 @@ class CreativeMix(nn.Module):
         self.agent = CompositionalCreativeAgent(config.encoding_dim, config)
         self.cascade = nn.ModuleList(CascadeStage(config) for _ in range(config.cascade_stages))
         self.drum_rhythm = RhythmHead(config.component_dim)
-        self.piano_rhythm = RhythmHead(config.component_dim)
+        self.piano_rhythm = RhythmHead(config.component_dim, levels=False)
         self.permit = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
         self.permit_own = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
         self.drum_tone = nn.Parameter(torch.zeros(BINS))
@@ -161,10 +161,8 @@ class CreativeMix(nn.Module):
         if controls is None:
             controls = Controls(piano.new_ones(1), piano.new_ones(1))
         drum_logits, drum_offset, drum_level = self.drum_rhythm(analysis.components[:, 0])
-        piano_logits, piano_offset, _ = self.piano_rhythm(analysis.components[:, 3])
-        attacks = Onsets(
-            torch.sigmoid(piano_logits), piano_offset, torch.full_like(piano_logits, OWN_LEVEL)
-        )
+        piano_logits, piano_offset, own_level = self.piano_rhythm(analysis.components[:, 3])
+        attacks = Onsets(torch.sigmoid(piano_logits), piano_offset, own_level)
         share = weights[:, 0] / (weights[:, 0] + weights[:, 3])
         mixed = mix_onsets(
             Onsets(torch.sigmoid(drum_logits), drum_offset, drum_level), attacks, share
