@@ -50,7 +50,7 @@ def test_a_figure_that_no_run_can_have_is_refused(settings: dict[str, float], re
 
 
 def test_a_run_says_what_it_will_do_and_when_there_is_nothing(tmp_path: Path) -> None:
-    config = tiny(write_pairs(tmp_path / "pairs"), tmp_path / "run", steps=1, frozen=("encoder",))
+    config = tiny(write_pairs(tmp_path / "pairs"), tmp_path / "run", steps=1, frozen=("decoder",))
     lines: list[str] = []
     run(config, device="cpu", say=lines.append)
     (plan,) = (line for line in lines if line.startswith("steps 1 to 1: "))
