@@ -357,12 +357,15 @@ def test_levels_tell_how_loud_each_of_the_sounding_keys_is() -> None:
     combs = owners.combs.detach().exp()
     wanted = {40: 1.0, 47: 0.09, 64: 0.25}  # powers
     power = sum(level * combs[key] for key, level in wanted.items())
-    sounding = torch.full((1, 88, 1), 0.01)
-    sounding[0, [*wanted, 52]] = 0.9  # and one that is thought to sound, but does not
-    levels = owners.levels(sounding, 100 * power.view(1, 1, BINS))[0, :, 0].detach() / 100
-    for key, level in wanted.items():
-        assert 10 * abs(float(torch.log10(levels[key] / level))) < 3.5
-    assert levels[52] < 0.05
+    # A few rounds do not separate to the end: each is told up to 3 dB too quiet, 4.5 beside a key
+    # that is thought to sound an octave below one that does, and that gets little itself.
+    for ghosts, bound_db in (([], 3.0), ([52], 4.5)):
+        sounding = torch.full((1, 88, 1), 0.01)
+        sounding[0, [*wanted, *ghosts]] = 0.9
+        levels = owners.levels(sounding, 100 * power.view(1, 1, BINS))[0, :, 0].detach() / 100
+        for key, level in wanted.items():
+            assert 10 * abs(float(torch.log10(levels[key] / level))) < bound_db
+        assert levels[52] < 0.02
 
 
 def test_a_harder_hit_sounds_louder_and_dynamics_scale_the_difference() -> None:
