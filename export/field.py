@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import decoder_field
 from creative_mix.model.pitch import KeyReader
 from creative_mix.model.refiner import DecayLimiter, GainRefiner
-from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES
+from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES, UNSTRUCK_S
 
 LEAST_SAMPLES = 2048
 """Shortest input of the graph."""
@@ -40,7 +43,14 @@ def receptive_field(config: ModelConfig) -> tuple[int, int]:
     held = _sum(
         _SPECTRUM,
         (GainRefiner.BEFORE_FRAMES, DecayLimiter.ATTACK_FRAMES - 1),
-        (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
+        (
+            # An attack that a strike plays, or that of a strike which there has not been.
+            max(
+                config.strike_window + config.attack_window + 2,
+                math.ceil(UNSTRUCK_S * SAMPLE_RATE / HOP_LENGTH),
+            ),
+            STRUCK_WITHIN_FRAMES + 2,
+        ),
     )
     ways = (struck, attack, read, held)
     return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder_field(config))

@@ -92,11 +92,27 @@ class GainRefiner(nn.Module):
         strikes: Strikes,
         hidden: Tensor,
     ) -> Tensor:
+        low = self.look(logits, powers, owned, excess, strikes, hidden)
+        return self.sharpen(logits, low, functional.pad(low, (0, 0, self.LOOKBACK, 0)))
+
+    def look(
+        self,
+        logits: Tensor,
+        powers: Tensor,
+        owned: Tensor,
+        excess: Tensor,
+        strikes: Strikes,
+        hidden: Tensor,
+    ) -> Tensor:
+        """Features of every low bin: (B, D, T, bins)."""
         risen = functional.relu(strikes.struck[..., : self.bins] - strikes.before)
         known = [part[..., : self.bins] for part in (logits, powers, owned, excess)]
         low = self.enter(torch.cat([*known, risen], 1))
         low = low + self.place.unsqueeze(1) + self.frame(hidden).unsqueeze(3)
-        low = functional.gelu(low)
-        near = functional.gelu(self.near(functional.pad(low, (0, 0, self.LOOKBACK, 0))))
+        return functional.gelu(low)
+
+    def sharpen(self, logits: Tensor, low: Tensor, with_past: Tensor) -> Tensor:
+        """The logits changed by those features, which ``with_past`` has LOOKBACK frames longer."""
+        near = functional.gelu(self.near(with_past))
         change = self.leave(low + self.back(near))
         return logits + functional.pad(change, (0, BINS - self.bins))
