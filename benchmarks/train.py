@@ -101,9 +101,8 @@ def main() -> None:
             options.config.write_text(json.dumps({"pairs": scratch}))
         config = TrainingConfig.from_file(options.config, overrides)
         config = dataclasses.replace(config, output=scratch, validation="")
-        ranks = Ranks.join(options.device)
-        make_ready(config, ranks.device)
-        trainer = Trainer(config, ranks)
+        make_ready(config, options.device)
+        trainer = Trainer(config, Ranks.join(options.device))
         found = measure(trainer, options.steps)
         device = trainer.ranks.device
         print(

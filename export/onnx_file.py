@@ -9,11 +9,12 @@ import warnings
 from collections.abc import Mapping
 from importlib import metadata as distribution
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -124,8 +125,28 @@ def export_onnx(
         example = (*example, torch.zeros(1, 6, 1), torch.ones(1), torch.ones(1))
     else:
         dynamic = _fixed(DYNAMIC)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        raw = Path(folder) / "raw.onnx"
+    proto = trace(graph, example, names, list(OUTPUTS), dynamic, opset, path.parent)
+    settle_weights(proto, model, precision)
+    if static_samples is None:
+        add_defaults(proto, OPTIONAL)
+    else:
+        fix_outputs(proto, static_samples)
+    describe(proto, model, version)
+    write_checked(proto, path)
+
+
+def trace(
+    graph: nn.Module,
+    example: tuple[Tensor, ...],
+    names: list[str],
+    outputs: list[str],
+    dynamic: Mapping[str, Mapping[int, str]],
+    opset: int,
+    folder: Path,
+) -> onnx.ModelProto:
+    """The graph as torch's exporter writes it; nothing stays in the folder."""
+    with tempfile.TemporaryDirectory(dir=folder) as inside:
+        raw = Path(inside) / "raw.onnx"
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
@@ -133,24 +154,33 @@ def export_onnx(
                 example,
                 str(raw),
                 input_names=names,
-                output_names=list(OUTPUTS),
+                output_names=outputs,
                 dynamic_axes=dynamic,
                 opset_version=opset,
                 do_constant_folding=False,
                 dynamo=False,
             )
-        proto = onnx.load(str(raw))
-        parameters = {f"model.{name}": value for name, value in model.named_parameters()}
-        restore_duplicates(proto, parameters)
-        if precision == "fp16":
-            halve_weights(proto, set(parameters))
-        if static_samples is None:
-            for name, default in OPTIONAL.items():
-                proto.graph.initializer.append(numpy_helper.from_array(default, name))
-        else:
-            fix_outputs(proto, static_samples)
-        describe(proto, model, version or distribution.version("creative-mix"))
-        onnx.checker.check_model(proto, full_check=True)
+        return onnx.load(str(raw))
+
+
+def settle_weights(proto: onnx.ModelProto, model: CreativeMix, precision: Precision) -> None:
+    """See to it that every parameter is there under its own name, in the precision asked for."""
+    parameters = {f"model.{name}": value for name, value in model.named_parameters()}
+    restore_duplicates(proto, parameters)
+    if precision == "fp16":
+        halve_weights(proto, set(parameters))
+
+
+def add_defaults(proto: onnx.ModelProto, defaults: Mapping[str, NDArray[Any]]) -> None:
+    """Give inputs a value that holds where a host leaves them out."""
+    for name, default in defaults.items():
+        proto.graph.initializer.append(numpy_helper.from_array(default, name))
+
+
+def write_checked(proto: onnx.ModelProto, path: Path) -> None:
+    """Check the graph and write it, under another name until it is whole."""
+    onnx.checker.check_model(proto, full_check=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         whole = Path(folder) / path.name
         onnx.save(proto, str(whole))
         whole.replace(path)
@@ -202,8 +232,13 @@ def halve_weights(proto: onnx.ModelProto, names: set[str]) -> None:
         proto.graph.node.insert(0, cast)
 
 
-def describe(proto: onnx.ModelProto, model: CreativeMix, version: str) -> None:
-    """Metadata that any runtime can read."""
+def describe(
+    proto: onnx.ModelProto,
+    model: CreativeMix,
+    version: str | None,
+    more: Mapping[str, object] | None = None,
+) -> None:
+    """Metadata that any runtime can read; without a version, with the package's own."""
     lookback, lookahead = receptive_field(model.config)
     entries = {
         "sample_rate": SAMPLE_RATE,
@@ -212,10 +247,11 @@ def describe(proto: onnx.ModelProto, model: CreativeMix, version: str) -> None:
         "lookahead_frames": lookahead,
         "least_samples": LEAST_SAMPLES,
         "component_names": ",".join(COMPONENT_NAMES),
-        "version": version,
+        "version": version or distribution.version("creative-mix"),
         "licence": "MIT",
         "format_version": 1,
         "model_config": json.dumps(dataclasses.asdict(model.config)),
+        **(more or {}),
     }
     for key, value in entries.items():
         entry = proto.metadata_props.add()

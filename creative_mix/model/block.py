@@ -1,4 +1,4 @@
-"""One block of a stream on its way through the model: the same parts and weights, wired by lines."""
+"""One block of a stream on its way through the model: the offline parts, wired by lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from creative_mix.model.restrike import (
     STRUCK_WITHIN_FRAMES,
     UNSTRUCK_S,
     Restrikes,
-    Sources,
     Strokes,
     at_attack,
     at_source,
@@ -28,7 +27,7 @@ from creative_mix.model.restrike import (
     remember_own,
     voiced,
 )
-from creative_mix.model.rhythm import ATTACK_RAMP, STRIKE_RAMP, Onsets, strike_times
+from creative_mix.model.rhythm import ATTACK_RAMP, STRIKE_RAMP, Onsets, RhythmHead, strike_times
 from creative_mix.model.stages import (
     attend,
     extract,
@@ -39,7 +38,7 @@ from creative_mix.model.stages import (
     strengths,
     synthesise,
 )
-from creative_mix.model.system import CreativeMix, describe_ages, own_onsets
+from creative_mix.model.system import CreativeMix, describe_ages
 from creative_mix.model.tape import Line, Lines, Tape
 
 READ_AHEAD = STRUCK_WITHIN_FRAMES + 2
@@ -169,12 +168,8 @@ class Block:
     def strike(self) -> None:
         """The piano's own attacks, and what is struck."""
         model = self.model
-        entered, lag = over(self.components[0], model.drum_rhythm.enter)
-        logits, offset, level = model.drum_rhythm.tell(entered)
-        hits = Lines(self.tape, "hits", Onsets(torch.sigmoid(logits), offset, level), lag)
-        entered, lag = over(self.components[3], model.piano_rhythm.enter)
-        logits, offset, _ = model.piano_rhythm.tell(entered)
-        self.attacks = Lines(self.tape, "attacks", own_onsets(logits, offset), lag)
+        hits = self._onsets("hits", self.components[0], model.drum_rhythm)
+        self.attacks = self._onsets("attacks", self.components[3], model.piano_rhythm)
         lag = self.encoding.lag
         struck, _ = model.strike(
             hits.read(lag),
@@ -184,6 +179,11 @@ class Block:
             self.density.read(lag),
         )
         self.strikes = Lines(self.tape, "strikes", struck, lag)
+
+    def _onsets(self, name: str, component: Line, head: RhythmHead) -> Lines[Onsets]:
+        entered, lag = over(component, head.enter)
+        logits, offset, level = head.tell(entered)
+        return Lines(self.tape, name, Onsets(torch.sigmoid(logits), offset, level), lag)
 
     def restart(self) -> tuple[Line, Lines[Strikes], Lines[Keys]]:
         """The streams, and what is known of each voice's last strike and of the keys."""
@@ -227,9 +227,7 @@ class Block:
             voiced(self.strikes["offset"].read(*around)),
             sources.read(*around),
         )
-        before = config.attack_window
-        samples = self.piano.read(lag, before, READ_AHEAD)
-        reader = Reader(samples, samples.shape[2] // HOP_LENGTH, before)
+        reader = Reader(*self.piano.look_back(lag, config.attack_window))
         made = play(reader, strokes, config.strike_window)
         return (
             tape.line("streams", made.streams, lag, unit=HOP_LENGTH),
@@ -241,23 +239,24 @@ class Block:
         config = self.model.config
         attacks = self.attacks["probability"]
         around = (lag, config.strike_window - 1, 1)
-        before = config.attack_window
-        there = at_source(attacks.read(lag, before, READ_AHEAD), made, before).flatten(1, 2)
+        table, first = attacks.look_back(lag, config.attack_window)
+        there = at_source(table, made, first).flatten(1, 2)
         level = self.strikes["level"].read(*around).unsqueeze(2)
         far = 1 + max(
             config.strike_window + config.attack_window + 2,
             math.ceil(UNSTRUCK_S * SAMPLE_RATE / HOP_LENGTH),
         )
-        # Read so many frames earlier, they are what was just before.
-        quiet = low.read(lag + GainRefiner.BEFORE_FRAMES, far, READ_AHEAD)
+        loud, first_loud = loudest.look_back(lag, far)
+        # Looked back on later by so many frames, it is what was just before.
+        quiet, first_quiet = low.look_back(lag + GainRefiner.BEFORE_FRAMES, far)
         known = Strikes(
             encoding=remember(self.encoding.read(*around), made),
             ages=describe_ages(made),
             attacks=torch.cat([attacks.read(lag), there], 1),
             level=remember_own(level, made)[:, :, 0],
             dynamics=self.dynamics.read(lag),
-            struck=at_attack(loudest.read(lag, far, READ_AHEAD), made, far),
-            before=at_attack(quiet, made, far),
+            struck=at_attack(loud, made, first_loud),
+            before=at_attack(quiet, made, first_quiet),
         )
         return Lines(self.tape, "struck", known, lag, {"struck": 2, "before": 2})
 
@@ -266,9 +265,8 @@ class Block:
         sounding = self.sounding.read(lag)
         voices = self.voices.read(lag, config.strike_window - 1, 1 + KEYS_DELAY)
         struck = remember_own(voices, made, KEYS_DELAY) * sounding.unsqueeze(1)
-        before = config.attack_window
-        levels = self.key_levels.read(lag, before, READ_AHEAD)
-        heard = at_source(levels, made, before)
+        levels, first = self.key_levels.look_back(lag, config.attack_window)
+        heard = at_source(levels, made, first)
         return Lines(self.tape, "keys.now", Keys(sounding, struck, heard), lag)
 
     def sound(self, streams: Line, strikes: Lines[Strikes], keys: Lines[Keys]) -> tuple[Made, int]:
@@ -301,9 +299,7 @@ class Block:
         values = values.flatten(1)
         envelope = decoder.envelope_between(values[:, :-steps], values[:, 1 : 1 - steps])
         coloured = model.colour(self.drum_spectra.read(self.weights.lag), self.weights.block)
-        drums, earlier = synthesise(
-            tape, "drums.windows", coloured, self.weights.lag, model.stft
-        )
+        drums, earlier = synthesise(tape, "drums.windows", coloured, self.weights.lag, model.stft)
         drums = tape.line("drums.coloured", drums, earlier, unit=HOP_LENGTH).read(lag)
         onsets = self.strikes.read(lag)
         made = Made(

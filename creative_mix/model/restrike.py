@@ -117,7 +117,10 @@ def _restrike(
     gap = gaps(functional.pad(strength, (window, 0)), window)
     strokes = (strength, gap, voiced(strikes.offset), *sources)
     around = [functional.pad(each, (window - 1, 1))[..., first:] for each in strokes]
-    reader = Reader(piano, strength.shape[2], first)
+    # Two hops of silence before and after: what is read beyond the ends counts as silent.
+    margin = 2 * HOP_LENGTH
+    tail = strength.shape[2] * HOP_LENGTH - piano.shape[2] + margin
+    reader = Reader(functional.pad(piano, (margin, tail)), first + 2)
     made = play(reader, Strokes(*around[:3], Sources(*around[3:])), window)
     # There they count from the first frame of what was padded; here from that of the recording.
     struck = (made.strike_index > 0).to(made.strike_index.dtype)

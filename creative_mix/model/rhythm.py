@@ -45,16 +45,17 @@ class Onsets(NamedTuple):
 class RhythmHead(nn.Module):
     """Onset logits of every voice, the time inside the frame, and levels, from rhythm components.
 
-    It has no bias of its own: of a component that is zero it reads no onset.
+    It has no bias of its own: of a component that is zero it reads no onset. Where nobody asks for
+    levels they are those of the piano's own attacks.
 
     Shape: (B, 64, T) -> logits (B, V, T), offset (B, T), level (B, V, T).
     """
 
-    def __init__(self, component_dim: int, width: int = 128) -> None:
+    def __init__(self, component_dim: int, width: int = 128, levels: bool = True) -> None:
         super().__init__()
         self.enter = ContextConv1d(component_dim, width, 3, lookahead=1, bias=False)
         self.leave = nn.Conv1d(width, VOICES + 1, 1, bias=False)
-        self.level = nn.Conv1d(width, VOICES, 1, bias=False)
+        self.level = nn.Conv1d(width, VOICES, 1, bias=False) if levels else None
 
     def forward(self, rhythm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.tell(self.enter(rhythm))
@@ -63,8 +64,10 @@ class RhythmHead(nn.Module):
         """What is read from each frame of the convolved components: (B, D, T)."""
         hidden = functional.gelu(entered)
         out = self.leave(hidden).float()
-        level = torch.sigmoid(self.level(hidden).float())
-        return out[:, :VOICES] + REST_LOGIT, 1.5 * torch.tanh(out[:, VOICES]), level
+        logits, offset = out[:, :VOICES] + REST_LOGIT, 1.5 * torch.tanh(out[:, VOICES])
+        if self.level is None:
+            return logits, offset, torch.full_like(logits, OWN_LEVEL)
+        return logits, offset, torch.sigmoid(self.level(hidden).float())
 
 
 def mix_onsets(drums: Onsets, piano: Onsets, rhythm_share: Tensor) -> Onsets:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH
 from creative_mix.model.block import Block, Made

@@ -23,7 +23,7 @@ from creative_mix.model.restrike import (
     remember_own,
     restrike,
 )
-from creative_mix.model.rhythm import OWN_LEVEL, VOICES, Onsets, RhythmHead, mix_onsets, thin_out
+from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets, thin_out
 from creative_mix.model.spectral import BINS, Stft
 
 PERMIT_LOGIT = -4.0
@@ -97,7 +97,7 @@ class CreativeMix(nn.Module):
         self.agent = CompositionalCreativeAgent(config.encoding_dim, config)
         self.cascade = nn.ModuleList(CascadeStage(config) for _ in range(config.cascade_stages))
         self.drum_rhythm = RhythmHead(config.component_dim)
-        self.piano_rhythm = RhythmHead(config.component_dim)
+        self.piano_rhythm = RhythmHead(config.component_dim, levels=False)
         self.permit = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
         self.permit_own = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
         self.drum_tone = nn.Parameter(torch.zeros(BINS))
@@ -161,9 +161,9 @@ class CreativeMix(nn.Module):
         if controls is None:
             controls = Controls(piano.new_ones(1), piano.new_ones(1))
         drum_logits, drum_offset, drum_level = self.drum_rhythm(analysis.components[:, 0])
-        piano_logits, piano_offset, _ = self.piano_rhythm(analysis.components[:, 3])
+        piano_logits, piano_offset, own_level = self.piano_rhythm(analysis.components[:, 3])
         hits = Onsets(torch.sigmoid(drum_logits), drum_offset, drum_level)
-        attacks = own_onsets(piano_logits, piano_offset)
+        attacks = Onsets(torch.sigmoid(piano_logits), piano_offset, own_level)
         onsets, permit_logits = self.strike(hits, attacks, weights, encoding, controls.density)
         used_strikes, used_attacks = known or (onsets, attacks)
         lookback = decoder_field(self.config)[0]
@@ -271,11 +271,6 @@ class CreativeMix(nn.Module):
         asked = ((share - UNASKED_TIMBRE) / (1 - UNASKED_TIMBRE)).clamp(min=0.0) ** 1.5
         gain = torch.exp(self.drum_tone) * asked.unsqueeze(2)  # (B, T, F)
         return drum_spectra * gain.unsqueeze(2)
-
-
-def own_onsets(logits: Tensor, offset: Tensor) -> Onsets:
-    """The piano's own attacks, as its rhythm head tells them."""
-    return Onsets(torch.sigmoid(logits), offset, torch.full_like(logits, OWN_LEVEL))
 
 
 def describe_ages(restrikes: Restrikes) -> Tensor:

@@ -46,9 +46,23 @@ class Line:
             raise ValueError(f"{ahead} frames ahead at lag {lag} of a signal of lag {self.lag}")
         need = lag - self.lag + behind
         self.needed = max(self.needed, need)
+        if not need:
+            return self.block
         if self.past is None:
             return self._cut(self._after_zeros(need), 0, -late)
         return self._cut(self._with_past(), self.kept - need, -late)
+
+    def look_back(self, lag: int, behind: int) -> tuple[Tensor, int]:
+        """All that is at hand, and where in it the block ``lag`` frames late begins.
+
+        At least ``behind`` frames come before that. Where single frames are looked up, nothing
+        need be cut out.
+        """
+        need = lag - self.lag + behind
+        self.needed = max(self.needed, need)
+        if self.past is None:
+            return self._after_zeros(need), behind
+        return self._with_past(), self.kept - (lag - self.lag)
 
     def rest(self) -> Tensor:
         """What the next block needs of this and the blocks before it."""
@@ -69,6 +83,8 @@ class Line:
 
     def _cut(self, values: Tensor, begin: int, end: int) -> Tensor:
         """Frames of it; an end of 0 is its own."""
+        if not begin and not end:
+            return values
         span = slice(begin * self.unit, end * self.unit or None)
         return values[(slice(None),) * self.axis + (span,)]
 

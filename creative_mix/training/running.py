@@ -60,9 +60,9 @@ def run(
     Raises:
         TrainingError: the output folder holds another run's checkpoints, or the run cannot go on.
     """
+    make_ready(config, device)
     ranks = Ranks.join(device)
     try:
-        make_ready(config, ranks.device)
         trainer = Trainer(config, ranks, strict)
         journal = Journal(trainer.output, config.steps, say, config.tensorboard, ranks.first, live)
         with contextlib.closing(journal):
@@ -77,13 +77,21 @@ def run(
             ranks.first,
             trainer.step == config.steps or trainer.shortlist.exhausted,
         )
+    except RuntimeError as error:
+        if not ranks.lost(error):
+            raise
+        raise TrainingError(
+            f"rank {ranks.rank} of {ranks.world} has lost the others ({error}); what they say "
+            "tells why. --resume auto goes on from the last checkpoint; torchrun does so by itself "
+            "with --max-restarts"
+        ) from error
     finally:
         ranks.leave()
 
 
-def make_ready(config: TrainingConfig, device: torch.device) -> None:
-    """Set what holds for the whole process and makes its steps faster."""
-    if device.type == "cpu":
+def make_ready(config: TrainingConfig, device: str) -> None:
+    """Set what holds for the whole process and makes its steps faster, before its first tensor."""
+    if device == "cpu" or not torch.cuda.is_available():
         keep_freed_memory()
     elif config.bfloat16:
         torch.set_float32_matmul_precision("high")
