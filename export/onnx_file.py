@@ -217,17 +217,20 @@ def restore_duplicates(proto: onnx.ModelProto, parameters: Mapping[str, Tensor])
 def halve_weights(proto: onnx.ModelProto, names: set[str]) -> None:
     """Store parameters as float16 under their own names, cast to float32 where they are used."""
     casts = []
+    full = {}
     for tensor in proto.graph.initializer:
         if tensor.name not in names or tensor.data_type != TensorProto.FLOAT:
             continue
         value = numpy_helper.to_array(tensor).astype(np.float16)
-        full = f"{tensor.name}.float32"
-        for node in proto.graph.node:
-            for place, name in enumerate(node.input):
-                if name == tensor.name:
-                    node.input[place] = full
+        full[tensor.name] = f"{tensor.name}.float32"
         tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
-        casts.append(helper.make_node("Cast", [tensor.name], [full], to=TensorProto.FLOAT))
+        casts.append(
+            helper.make_node("Cast", [tensor.name], [full[tensor.name]], to=TensorProto.FLOAT)
+        )
+    for node in proto.graph.node:
+        for place, name in enumerate(node.input):
+            if name in full:
+                node.input[place] = full[name]
     for cast in reversed(casts):
         proto.graph.node.insert(0, cast)
 

@@ -86,10 +86,11 @@ def export_stream(
     precision: Precision = "fp16",
     opset: int = OPSET,
     block_samples: int | None = None,
-) -> None:
-    """Write ``path``, a checked ONNX file that takes a stream of one pair, block by block.
+) -> int:
+    """Write ``path``, a checked ONNX file that takes one pair block by block.
 
-    Its state before the first block, which is that after endless silence, is in the file.
+    Its state before the first block, which is that after endless silence, is in the file. Returns
+    the latency in samples.
 
     Parameters
     ----------
@@ -126,19 +127,21 @@ def export_stream(
     settle_weights(proto, model, precision)
     add_defaults(proto, {**CONTROLS, **{STATE_IN + n: v.numpy() for n, v in state.items()}})
     fix_shapes(proto, state, channels, block_samples)
+    latency_samples = graph.stream.latency_frames * HOP_LENGTH
     describe(
         proto,
         model,
         version,
         {
             "form": "stream",
-            "latency_samples": graph.stream.latency_frames * HOP_LENGTH,
+            "latency_samples": latency_samples,
             "channels": channels,
             "block_samples": block_samples or f"any multiple of {HOP_LENGTH}",
             "state_names": ",".join(state),
         },
     )
     write_checked(proto, path)
+    return latency_samples
 
 
 def fix_shapes(
