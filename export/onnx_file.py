@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import tempfile
@@ -160,7 +161,32 @@ def trace(
                 do_constant_folding=False,
                 dynamo=False,
             )
-        return onnx.load(str(raw))
+        proto = onnx.load(str(raw))
+    share_constants(proto)
+    return proto
+
+
+def share_constants(proto: onnx.ModelProto) -> None:
+    """Keep each constant once, as an initializer: torch writes it anew wherever it is used."""
+    names: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    shared = {}
+    nodes = []
+    for node in proto.graph.node:
+        if node.op_type != "Constant" or node.attribute[0].name != "value":
+            nodes.append(node)
+            continue
+        tensor = node.attribute[0].t
+        content = (tensor.data_type, tuple(tensor.dims), numpy_helper.to_array(tensor).tobytes())
+        if content not in names:
+            names[content] = tensor.name = node.output[0]
+            proto.graph.initializer.append(tensor)
+        shared[node.output[0]] = names[content]
+    for node in nodes:
+        for place, name in enumerate(node.input):
+            node.input[place] = shared.get(name, name)
+    nodes = [copy.deepcopy(node) for node in nodes]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
 
 
 def settle_weights(proto: onnx.ModelProto, model: CreativeMix, precision: Precision) -> None:

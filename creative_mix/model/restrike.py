@@ -205,7 +205,7 @@ def remember(values: Tensor, restrikes: Restrikes) -> Tensor:
 
     Shape: (B, D, T) -> (B, V, D, T - first).
     """
-    found = _rows(functional.pad(values, (1, 0)), restrikes.strike_index)
+    found = _rows(values, restrikes.strike_index)
     return (found * restrikes.strike_weight.unsqueeze(4).to(found.dtype)).sum(1).transpose(2, 3)
 
 
@@ -215,10 +215,9 @@ def remember_own(values: Tensor, restrikes: Restrikes, delay: int = 0) -> Tensor
     Shape: (B, V, D, T) -> (B, V, D, T - first).
     """
     batch, voices, dim, frames = values.shape
-    struck = (restrikes.strike_index > 0).to(restrikes.strike_index.dtype)
-    index = (restrikes.strike_index + delay).clamp(max=frames) * struck
+    index = (restrikes.strike_index + delay).clamp(max=frames)
     index = index.transpose(1, 2).reshape(batch * voices, 2, -1)
-    found = _rows(functional.pad(values.flatten(0, 1), (1, 0)), index)
+    found = _rows(values.flatten(0, 1), index)
     found = found.view(batch, voices, 2, -1, dim)
     weight = restrikes.strike_weight.transpose(1, 2).unsqueeze(4).to(found.dtype)
     return (found * weight).sum(2).transpose(2, 3)
@@ -268,8 +267,11 @@ def _behind(values: Tensor, seconds: Tensor, first: int | None) -> Tensor:
 
 
 def _rows(values: Tensor, index: Tensor) -> Tensor:
-    """Frames of (B, D, T) at indices (B, ..): (B, .., D)."""
-    return _take(values.transpose(1, 2), index)
+    """Frames of (B, D, T) at indices plus one, (B, ..): (B, .., D).
+
+    Where the index is 0 (none) it is some frame, which must weigh nothing.
+    """
+    return _take(values.transpose(1, 2), (index - 1).clamp(min=0.0))
 
 
 def _take(values: Tensor, index: Tensor) -> Tensor:
