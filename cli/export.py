@@ -70,6 +70,11 @@ def export(
 
     The file is compared with torch at four lengths, or at its only one, before it gets its name;
     one that drifts is not kept. A stream is compared in blocks of two sizes.
+
+    \b
+    creative-mix export runs/mine/best.safetensors -o mine.onnx
+    creative-mix export runs/mine/best.safetensors -o small.onnx --static-samples 441000
+    creative-mix export runs/mine/best.safetensors -o live.onnx --stream
     """
     if stream and static_samples is not None and static_samples % 512:
         raise click.UsageError(f"a block of {static_samples} samples is no multiple of 512")

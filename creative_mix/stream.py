@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .audio import FloatArray
-from .constants import HOP_LENGTH, SAMPLE_RATE
+from .constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
+from .controls import Controls, bias_vector
 from .errors import CreativeMixError, DeviceError, ModelFileError, OptionError
 from .options import Device
-from .renderer import bias_vector, read_info
+from .renderer import read_info
 from .runtime import load_runtime, open_session
 
 
@@ -76,6 +78,9 @@ class Stream:
             ) from error
         self.block_samples = int(fixed) if fixed.isdigit() else None
         self._inputs = [f"in_{name}" for name in names]
+        defaults = self._session.get_overridable_initializers()
+        states = [each.shape for each in defaults if each.name in self._inputs]
+        self.state_bytes = 4 * sum(prod(shape) for shape in states)
         self._outputs = ["mix", "weights", "strikes", *(f"out_{name}" for name in names)]
         self._state: dict[str, Any] = {}
 
@@ -103,11 +108,12 @@ class Stream:
         Args:
             drums: samples at 44.1 kHz, a multiple of 512; mono does for every channel.
             piano: as many samples.
-            bias: added to the selection of the components: by name, or all six in order.
+            bias: added to the selection of the components: by name, all six in order, or all six in
+                each of the block's frames.
             density: share of the strikes that stay, the strongest first, 0 to 1.
             dynamics: factor on the differences between loud and soft strikes, 0 to 2.
 
-        Shape: drums and piano (C, N) or (1, N) -> mix (C, N).
+        Shape: drums and piano (C, N) or (1, N), bias (6,) or (6, N / 512) -> mix (C, N).
 
         Raises:
             OptionError: a shape or a value is not what the model takes.
@@ -116,15 +122,11 @@ class Stream:
         """
         if bias is None or isinstance(bias, Mapping):
             bias = bias_vector(bias)
-        for name, value, highest in (("density", density, 1), ("dynamics", dynamics, 2)):
-            if not 0 <= value <= highest:
-                raise OptionError(f"{name} {value:g} is out of range; give 0 to {highest}")
         given = {
             "drums": self._checked("drums", drums),
             "piano": self._checked("piano", piano),
-            "bias": np.asarray(bias, np.float32).reshape(1, -1),
-            "density": np.array([density], np.float32),
-            "dynamics": np.array([dynamics], np.float32),
+            **_bias_feeds(np.asarray(bias, np.float32), drums.shape[1] // HOP_LENGTH),
+            **Controls(density, dynamics).feeds(0, 0),
         }
         if given["drums"].shape != given["piano"].shape:
             raise OptionError(
@@ -163,3 +165,13 @@ class Stream:
             raise OptionError(f"a block of {count} samples; give a multiple of {HOP_LENGTH}")
         whole = np.broadcast_to(samples.astype(np.float32), (self.channels, count))
         return np.ascontiguousarray(whole[None])
+
+
+def _bias_feeds(bias: FloatArray, frames: int) -> dict[str, FloatArray]:
+    """The model's inputs for a bias of a block, or of each of its frames."""
+    plain, curve = (len(COMPONENT_NAMES),), (len(COMPONENT_NAMES), frames)
+    if bias.shape == plain:
+        return {"bias": bias[None]}
+    if bias.shape == curve:
+        return {"bias_curve": bias[None]}
+    raise OptionError(f"bias of shape {bias.shape}; give {plain} or {curve}")

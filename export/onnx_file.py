@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
-from creative_mix.export.field import LEAST_SAMPLES, receptive_field
+from creative_mix.export.field import LEAST_SAMPLES, receptive_field, settling_frames
 from creative_mix.model.restrike import struck_keys
 from creative_mix.model.rhythm import strike_times
 from creative_mix.model.system import Controls, CreativeMix
@@ -31,7 +31,7 @@ OPSETS = (17, 20)
 """Lowest and highest that torch's exporter writes and that the tests run."""
 Precision = Literal["fp32", "fp16"]
 INPUTS = ("drums", "piano", "bias")
-OPTIONAL = {
+OPTIONAL: dict[str, NDArray[Any]] = {
     "skip_frames": np.zeros(1, np.int64),
     "bias_curve": np.zeros((1, len(COMPONENT_NAMES), 1), np.float32),
     "density": np.ones(1, np.float32),
@@ -274,6 +274,7 @@ def describe(
         "hop_length": HOP_LENGTH,
         "lookback_frames": lookback,
         "lookahead_frames": lookahead,
+        "settling_frames": settling_frames(model.config),
         "least_samples": LEAST_SAMPLES,
         "component_names": ",".join(COMPONENT_NAMES),
         "version": version or distribution.version("creative-mix"),

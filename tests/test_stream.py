@@ -30,7 +30,7 @@ from creative_mix.renderer import Renderer
 from creative_mix.stream import Stream
 
 FRAMES = 64
-PYTHON_HOST = EXAMPLES / "python" / "live.py"
+PYTHON_HOST = EXAMPLES / "python" / "stream.py"
 
 
 @pytest.fixture(scope="module")

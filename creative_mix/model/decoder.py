@@ -18,7 +18,7 @@ from creative_mix.model.config import ModelConfig
 from creative_mix.model.encoder import log_power, mean_power
 from creative_mix.model.layers import ConvNeXtBlock, FrameNorm, Pointwise, fill_bias
 from creative_mix.model.pitch import KEYS, BinOwners
-from creative_mix.model.refiner import DecayLimiter, GainRefiner
+from creative_mix.model.refiner import CombLimiter, DecayLimiter, GainRefiner, Proposal
 from creative_mix.model.rhythm import OWN_LEVEL, VOICES
 from creative_mix.model.spectral import BINS, Stft
 
@@ -39,7 +39,7 @@ class Keys(NamedTuple):
     struck: Tensor
     """(B, V, 88, T) probability that the voice's last strike struck it, and it still sounds."""
     heard: Tensor
-    """(B, V, 88, T) its power where the voice's stream reads the piano; of the loudest key 1."""
+    """(B, V, 88, T) its power where the voice's stream reads the piano."""
 
 
 class Strikes(NamedTuple):
@@ -102,6 +102,7 @@ class Decoder(nn.Module):
         self.ownership = nn.Parameter(torch.full((VOICES, 1, 1), 0.3))
         self.level_strength = nn.Parameter(torch.full((VOICES, 1), 0.5))
         self.limiter = DecayLimiter()
+        self.comb_limiter = CombLimiter()
         self.refiner = GainRefiner(config.refiner_bins, config.refiner_width, width)
         self.envelope = nn.Conv1d(width, ENVELOPE_STEPS, 1)
         self.generated = Pointwise(width, 3 * BINS)
@@ -132,8 +133,8 @@ class Decoder(nn.Module):
         for block in self.blocks:
             hidden = block(hidden)
         hidden = self.out_norm(hidden)
-        logits, owned, excess = self.propose(hidden, strikes, keys, loudness)
-        logits = self.refiner(logits, loudness, owned, excess, strikes, hidden)
+        proposal = self.propose(hidden, strikes, keys, loudness)
+        logits = self.refiner(proposal, loudness, strikes, hidden)
         audio = stft.inverse(self.shape(logits, hidden, strikes, sources))
         values = self.envelope_values(hidden).flatten(1)
         following = torch.cat([values[:, 1:], values[:, -1:]], 1)
@@ -160,16 +161,15 @@ class Decoder(nn.Module):
         normed: Tensor = self.in_norm(hidden)
         return normed
 
-    def propose(
-        self, hidden: Tensor, strikes: Strikes, keys: Keys, loudness: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of the gains before they are refined, what each voice owns, and the excess."""
+    def propose(self, hidden: Tensor, strikes: Strikes, keys: Keys, loudness: Tensor) -> Proposal:
+        """The gains before they are refined, and what they follow from."""
         batch, frames = hidden.shape[0], hidden.shape[2]
         logits = self.gains(hidden.transpose(1, 2)).view(batch, frames, SOURCES, BINS)
-        owned = self.owners(keys.struck, keys.heard)
+        owned, expected = self.owners(keys.struck, keys.heard)
         excess, held_down = self.limiter(loudness[:, 1:], strikes.struck)
+        held_down = held_down + self.comb_limiter(loudness[:, 1:], expected)
         own = functional.pad(self.ownership * owned + held_down, (0, 0, 0, 0, 1, 0))
-        return logits.transpose(1, 2) + own, owned, excess
+        return Proposal(logits.transpose(1, 2) + own, owned, excess, expected)
 
     def shape(
         self, logits: Tensor, hidden: Tensor, strikes: Strikes, sources: list[Tensor]

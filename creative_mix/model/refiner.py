@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from creative_mix.model.decoder import Strikes
 
 SOURCES = VOICES + 1
+
+
+class Proposal(NamedTuple):
+    """Gains before they are refined, and what they follow from."""
+
+    logits: Tensor
+    """(B, 4, T, F)"""
+    owned: Tensor
+    """(B, V, T, F) log share of each bin that belongs to what the voice has struck."""
+    excess: Tensor
+    """(B, V, T, F) by how much each bin of a stream is above its attack's."""
+    expected: Tensor
+    """(B, V, T, F) log power that the struck keys would have there by themselves."""
 
 
 class DecayLimiter(nn.Module):
@@ -38,6 +51,27 @@ class DecayLimiter(nn.Module):
     def forward(self, now: Tensor, struck: Tensor) -> tuple[Tensor, Tensor]:
         excess = functional.relu(now - struck - self.MARGIN)
         return excess, excess * functional.softplus(self.strength) * -4.0
+
+
+class CombLimiter(nn.Module):
+    """Holds every bin of a stream to what the struck keys have there by themselves.
+
+    What lies above that, between their partials above all, is other notes' and the room's.
+
+    Shape: log powers of the streams and of the struck keys' combs, both (B, V, T, F)
+    -> what it takes from the logits, (B, V, T, F).
+    """
+
+    MARGIN = 0.4
+    """By how much a partial may exceed its comb's, on the scale of ``log_power``: about 9 dB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strength = nn.Parameter(torch.full((VOICES, 1, BINS), -1.0))
+
+    def forward(self, now: Tensor, expected: Tensor) -> Tensor:
+        surplus = functional.relu(now - expected - self.MARGIN)
+        return surplus * functional.softplus(self.strength) * -4.0
 
 
 def loudest_ahead(powers: Tensor) -> Tensor:
@@ -65,8 +99,7 @@ class GainRefiner(nn.Module):
     belongs to a note that was ringing already. The same small network looks at every bin and the
     frames just before, knowing which bin it is and what the decoder thinks of the frame.
 
-    Shape: logits and log powers, both (B, 4, T, F), what the voices own and by how much they exceed
-    their attacks, both (B, V, T, F), hidden (B, D, T) -> logits (B, 4, T, F).
+    Shape: a proposal, log powers (B, 4, T, F), hidden (B, D, T) -> logits (B, 4, T, F).
     """
 
     LOOKBACK = 2
@@ -76,7 +109,7 @@ class GainRefiner(nn.Module):
     def __init__(self, bins: int, width: int, hidden_dim: int) -> None:
         super().__init__()
         self.bins = bins
-        self.enter = nn.Conv2d(2 * SOURCES + 3 * VOICES, width, (1, 5), padding=(0, 2))
+        self.enter = nn.Conv2d(2 * SOURCES + 4 * VOICES, width, (1, 5), padding=(0, 2))
         self.place = nn.Parameter(torch.zeros(width, bins))
         self.frame = nn.Conv1d(hidden_dim, width, 1)
         self.near = nn.Conv2d(width, width, (1 + self.LOOKBACK, 3), padding=(0, 1))
@@ -84,30 +117,17 @@ class GainRefiner(nn.Module):
         self.leave = nn.Conv2d(width, SOURCES, (1, 5), padding=(0, 2))
 
     def forward(
-        self,
-        logits: Tensor,
-        powers: Tensor,
-        owned: Tensor,
-        excess: Tensor,
-        strikes: Strikes,
-        hidden: Tensor,
+        self, proposal: Proposal, powers: Tensor, strikes: Strikes, hidden: Tensor
     ) -> Tensor:
-        low = self.look(logits, powers, owned, excess, strikes, hidden)
-        return self.sharpen(logits, low, functional.pad(low, (0, 0, self.LOOKBACK, 0)))
+        low = self.look(proposal, powers, strikes, hidden)
+        return self.sharpen(proposal.logits, low, functional.pad(low, (0, 0, self.LOOKBACK, 0)))
 
-    def look(
-        self,
-        logits: Tensor,
-        powers: Tensor,
-        owned: Tensor,
-        excess: Tensor,
-        strikes: Strikes,
-        hidden: Tensor,
-    ) -> Tensor:
+    def look(self, proposal: Proposal, powers: Tensor, strikes: Strikes, hidden: Tensor) -> Tensor:
         """Features of every low bin: (B, D, T, bins)."""
         risen = functional.relu(strikes.struck[..., : self.bins] - strikes.before)
-        known = [part[..., : self.bins] for part in (logits, powers, owned, excess)]
-        low = self.enter(torch.cat([*known, risen], 1))
+        logits, owned, excess, expected = (part[..., : self.bins] for part in proposal)
+        known = [logits, powers[..., : self.bins], owned, excess, risen, expected]
+        low = self.enter(torch.cat(known, 1))
         low = low + self.place.unsqueeze(1) + self.frame(hidden).unsqueeze(3)
         return functional.gelu(low)
 

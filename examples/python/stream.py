@@ -1,6 +1,6 @@
 """Plays drums and piano through the model block by block, as a live host would.
 
-python live.py STREAM.onnx DRUMS.wav PIANO.wav OUT.wav [BLOCK]
+python stream.py STREAM.onnx DRUMS.wav PIANO.wav OUT.wav [BLOCK]
 STREAM.onnx is of `creative-mix export --stream`; BLOCK is in samples, 2048 unless given, a multiple
 of 512. WAV files are as for render.py. Says how long a block took beside how long it lasts.
 """
