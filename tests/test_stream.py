@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -127,6 +128,12 @@ def test_what_is_asked_for_is_heard(stream: Stream, pair: tuple[FloatArray, Floa
     late = stream.latency_samples // HOP_LENGTH
     assert (biased.weights[3, late:] > 3 * plain.weights[3, late:]).all()
     stream.reset()
+    curve = np.zeros((6, drums.shape[1] // HOP_LENGTH), np.float32)
+    curve[3, :20] = 4.0
+    moved = stream.process(drums, piano, bias=curve).weights
+    np.testing.assert_allclose(moved[:, : late + 20], biased.weights[:, : late + 20], atol=1e-6)
+    np.testing.assert_allclose(moved[:, late + 20 :], plain.weights[:, late + 20 :], atol=1e-6)
+    stream.reset()
     thin = stream.process(drums, piano, density=0.0)
     assert plain.strikes.max() > 0.2 and thin.strikes[late:].max() == 0
     stream.reset()
@@ -152,13 +159,14 @@ def test_mono_does_for_every_channel(stream: Stream, pair: tuple[FloatArray, Flo
         ((2, 512), (2, 512), {"density": 1.5}, "density 1.5 is out of range; give 0 to 1"),
         ((2, 512), (2, 512), {"dynamics": -1.0}, "dynamics -1 is out of range"),
         ((2, 512), (2, 512), {"bias": {"loudness": 1.0}}, "bias 'loudness' is unknown"),
+        ((2, 512), (2, 512), {"bias": np.zeros((6, 2), "f")}, r"bias of shape \(6, 2\).*\(6, 1\)"),
     ],
 )
 def test_what_a_block_cannot_be(
     stream: Stream,
     drums: tuple[int, ...],
     piano: tuple[int, ...],
-    options: dict[str, float],
+    options: dict[str, Any],
     reason: str,
 ) -> None:
     with pytest.raises(OptionError, match=reason):
@@ -196,6 +204,7 @@ def test_a_fixed_block(model: CreativeMix, tmp_path: Path) -> None:
     stream = Stream(path, "cpu", threads=1)
     block = np.zeros((1, 1024), np.float32)
     assert stream.process(block, block).mix.shape == (1, 1024)
+    assert stream.state_bytes == sum(each.numpy().nbytes for each in stream._state.values())
     with pytest.raises(OptionError, match="block of 512 samples; this model takes 1024"):
         stream.process(block[:, :512], block[:, :512])
 
