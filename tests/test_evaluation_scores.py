@@ -77,6 +77,23 @@ def test_refined_onsets_lie_within_three_milliseconds(struck: Features) -> None:
     assert np.median(late) == pytest.approx(0.02, abs=0.004)
 
 
+def test_pre_echo_is_told_in_decibels_and_close_strikes_are_left_out(struck: Features) -> None:
+    clean = onsets.pre_echo_db(struck.audio, STRIKES_S, SAMPLE_RATE)
+    assert len(clean) == len(STRIKES_S)
+    smeared = struck.audio.copy()
+    for time_s in STRIKES_S:
+        at = round(time_s * SAMPLE_RATE)
+        span = slice(at - 882, at)
+        level = np.sqrt(0.1 * np.mean(struck.audio[at : at + 882] ** 2))
+        smeared[span] = level * np.sign(np.random.default_rng(0).standard_normal(882))
+    echoes = onsets.pre_echo_db(smeared, STRIKES_S, SAMPLE_RATE)
+    assert echoes == pytest.approx(np.full(len(STRIKES_S), -10.0), abs=0.1)
+    assert np.mean(clean) < -15
+    crowded = np.sort(np.concatenate([STRIKES_S, STRIKES_S + 0.03]))
+    assert len(onsets.pre_echo_db(struck.audio, crowded, SAMPLE_RATE)) == len(STRIKES_S)
+    assert len(onsets.pre_echo_db(struck.audio, [], SAMPLE_RATE)) == 0
+
+
 @pytest.mark.parametrize("gain", [1.0, 0.02, 30.0])
 def test_distances_to_itself_are_zero_at_any_level(struck: Features, gain: float) -> None:
     louder = Features(struck.audio * np.float32(gain))

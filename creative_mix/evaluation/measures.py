@@ -38,6 +38,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("truth_chroma", "chroma to truth", True, None, True),
     Measure("attack_median_ms", "attack error, median (ms)", False, None, True),
     Measure("attack_p90_ms", "attack error, 90th percentile (ms)", False, None, True),
+    Measure("pre_echo_db", "20 ms before to 20 ms after a strike (dB)", False, None, True),
     Measure("drums_f50", "onset F 50 ms, drums", True, "drums_f50_chance"),
     Measure("drums_f30", "onset F 30 ms, drums", True, "drums_f30_chance"),
     Measure("envelope_r", "onset envelope r, drums", True),
@@ -101,6 +102,9 @@ def measure_output(output: Features, references: References) -> dict[str, float]
         if len(errors_ms):
             found["attack_median_ms"] = float(np.median(errors_ms))
             found["attack_p90_ms"] = float(np.quantile(errors_ms, 0.9))
+        echoes = onsets.pre_echo_db(output.audio, references.strikes_s, output.sample_rate)
+        if len(echoes):
+            found["pre_echo_db"] = float(np.mean(echoes))
     return found
 
 

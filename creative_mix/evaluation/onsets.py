@@ -13,6 +13,8 @@ CHANCE_SHIFTS = 20
 _REFINE_STEP = 32
 _REFINE_REACH_S = 0.03
 _REFINE_SPAN_S = 0.006
+_PRE_ECHO_SPAN_S = 0.02
+_PRE_ECHO_FLOOR = 1e-8
 
 
 def onset_envelope(mel_power: NDArray[np.float32], sample_rate: int, hop: int) -> FloatArray:
@@ -157,3 +159,30 @@ def attack_errors(
         return np.zeros(0)
     errors = np.abs(estimated[None, :] - reference[:, None]).min(axis=1)
     return np.asarray(errors[errors <= window_s])
+
+
+def pre_echo_db(audio: NDArray[np.float32], strikes_s: ArrayLike, sample_rate: int) -> FloatArray:
+    """The energy of the 20 ms before every strike relative to the 20 ms after it, in dB.
+
+    Strikes that follow another within 40 ms, or lie too near to an end, are left out: what is
+    before them is no rest. A floor of -80 dB below the loudest 20 ms keeps silence finite.
+
+    Args:
+        audio: mono samples.
+        strikes_s: sorted times in seconds.
+        sample_rate: in Hz.
+
+    Shape:
+        audio: (N,); strikes_s: (K,); returns at most (K,).
+    """
+    span = round(_PRE_ECHO_SPAN_S * sample_rate)
+    times = np.asarray(strikes_s, float)
+    apart = np.diff(times, prepend=-np.inf) >= 2 * _PRE_ECHO_SPAN_S
+    at = np.round(times[apart] * sample_rate).astype(np.int64)
+    at = at[(at >= span) & (at + span <= len(audio))]
+    if not len(at):
+        return np.zeros(0)
+    total = np.concatenate([np.zeros(1), np.cumsum(audio.astype(np.float64) ** 2)])
+    floor = _PRE_ECHO_FLOOR * float(np.max(total[span:] - total[:-span])) + 1e-20
+    before, after = total[at] - total[at - span], total[at + span] - total[at]
+    return np.asarray(10 * np.log10((before + floor) / (after + floor)), dtype=np.float64)

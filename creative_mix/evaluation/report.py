@@ -132,7 +132,7 @@ def number(value: float, measure: Measure, signed: bool = False) -> str:
     """The value with as many digits as the measure deserves."""
     if not math.isfinite(value):
         return "-"
-    digits = 1 if measure.key.startswith(("mfcc", "attack")) else 3
+    digits = 1 if measure.key.startswith(("mfcc", "attack", "pre_echo")) else 3
     return f"{value:{'+' if signed else ''}.{digits}f}"
 
 

@@ -14,6 +14,7 @@ from creative_mix.evaluation.runner import TRUTH
 
 _BY_KEY = {measure.key: measure for measure in MEASURES}
 _SHARE_OF_MEL = 0.85
+_PRE_ECHO_BEYOND_DB = 3.0
 _RIVAL_ON_RECORDINGS = "restriker"
 _EXPECTED = ("input_rhythm", "target_harmony", "target_timbre")
 _EXPECTED_SHARE = 0.6
@@ -70,6 +71,7 @@ def _on_truth(report: Report, system: str) -> list[Outcome | None]:
         _against_best(report, system, "truth_chroma"),
         _attack(report, system, "attack_median_ms"),
         _attack(report, system, "attack_p90_ms"),
+        _pre_echo(report, system),
     ]
 
 
@@ -135,6 +137,15 @@ def _attack(report: Report, system: str, key: str) -> Outcome | None:
     beyond = number(ours.mean - detector, measure, signed=True)
     text = f"{show(ours, measure)}, {beyond} beyond the truth's {number(detector, measure)}"
     return Outcome(measure.label, "reported", text, None)
+
+
+def _pre_echo(report: Report, system: str) -> Outcome | None:
+    measure, truth = _BY_KEY["pre_echo_db"], report.mean(TRUTH, "pre_echo_db")
+    bound = truth + _PRE_ECHO_BEYOND_DB
+    wanted = f"at most {_PRE_ECHO_BEYOND_DB:g} above the truth's: {number(bound, measure)}"
+    if not math.isfinite(truth):
+        return None
+    return _outcome(report, system, measure, wanted, _at_most(bound))
 
 
 def _outcome(
