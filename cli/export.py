@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,22 @@ from ..errors import OptionError
 )
 @click.option(
     "--static-samples",
-    type=click.IntRange(min=2048),
+    type=click.IntRange(min=512),
     metavar="N",
     help="Fix the length to N samples, for runtimes that cannot do without; the file then has no "
-    "input skip_frames.  [default: any length]",
+    "optional inputs. With --stream, the length of a block.  [default: any length]",
+)
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Write the form that takes a stream block by block, with what it remembers as inputs and "
+    "outputs.",
+)
+@click.option(
+    "--channels",
+    type=click.IntRange(1, 8),
+    metavar="N",
+    help="Channels of both recordings of a stream.  [default: 2]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 def export(
@@ -48,19 +62,32 @@ def export(
     precision: Any,
     opset: int,
     static_samples: int | None,
+    stream: bool,
+    channels: int | None,
     force: bool,
 ) -> None:
     """Write CHECKPOINT (.safetensors or .onnx) as one self-contained ONNX file.
 
     The file is compared with torch at four lengths, or at its only one, before it gets its name;
-    one that drifts is not kept.
+    one that drifts is not kept. A stream is compared in blocks of two sizes.
 
     \b
     creative-mix export runs/mine/best.safetensors -o mine.onnx
     creative-mix export runs/mine/best.safetensors -o small.onnx --static-samples 441000
+    creative-mix export runs/mine/best.safetensors -o live.onnx --stream
     """
+    if stream and static_samples is not None and static_samples % 512:
+        raise click.UsageError(f"a block of {static_samples} samples is no multiple of 512")
+    if not stream and static_samples is not None and static_samples < 2048:
+        raise click.UsageError(f"{static_samples} samples are too few; give 2048 or more")
+    if channels is not None and not stream:
+        raise click.UsageError("--channels goes with --stream: other files take any number")
     check_output(output, force)
-    click.echo(write_onnx(checkpoint, output, precision, opset, static_samples))
+    if stream:
+        told = write_stream(checkpoint, output, precision, opset, static_samples, channels or 2)
+    else:
+        told = write_onnx(checkpoint, output, precision, opset, static_samples)
+    click.echo(told)
 
 
 def check_output(output: Path, force: bool) -> None:
@@ -90,13 +117,53 @@ def write_onnx(
     from ..model.checkpoint import load_model
 
     model = load_model(checkpoint)
-    draft = output.with_name(output.name + ".draft")
-    try:
+    with _draft(output) as draft:
         export_onnx(model, draft, precision=precision, opset=opset, static_samples=static_samples)
         difference = refuse_drift(draft)
+    where = "four lengths" if static_samples is None else f"{static_samples} samples"
+    return f"{output}: {_size(output)}, within {difference:.1e} of torch at {where}"
+
+
+def write_stream(
+    checkpoint: Path,
+    output: Path,
+    precision: Any = "fp16",
+    opset: int = 17,
+    block_samples: int | None = None,
+    channels: int = 2,
+) -> str:
+    """Export the streaming form, compare it with torch, and say how it went."""
+    from ..export.stream_file import export_stream
+    from ..export.stream_parity import refuse_stream_drift
+    from ..model.checkpoint import load_model
+
+    model = load_model(checkpoint)
+    with _draft(output) as draft:
+        latency_samples = export_stream(
+            model,
+            draft,
+            channels=channels,
+            precision=precision,
+            opset=opset,
+            block_samples=block_samples,
+        )
+        difference = refuse_stream_drift(draft)
+    return (
+        f"{output}: {_size(output)}, {latency_samples} samples of latency, within {difference:.1e} "
+        "of torch at once"
+    )
+
+
+@contextmanager
+def _draft(output: Path) -> Iterator[Path]:
+    """Give another name to write under; the output appears once all went well."""
+    draft = output.with_name(output.name + ".draft")
+    try:
+        yield draft
         draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
-    size = output.stat().st_size / 1e6
-    where = "four lengths" if static_samples is None else f"{static_samples} samples"
-    return f"{output}: {size:.1f} MB, within {difference:.1e} of torch at {where}"
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"

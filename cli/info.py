@@ -51,12 +51,35 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
             f"{frames[1]} frames ({description.lookahead_s:.2f} s) ahead",
         ),
     ]
-    lines += [("input", _words(port)) for port in description.inputs]
-    lines += [("output", _words(port)) for port in description.outputs]
+    hidden: tuple[str, ...] = ()
+    if "latency_samples" in metadata:
+        hidden = ("in_", "out_")
+        lines += _of_stream(description)
+        names = metadata["state_names"].split(",")
+        metadata["state_names"] = f"{', '.join(names[:3])} and {len(names) - 3} more"
+    for kind, ports in (("input", description.inputs), ("output", description.outputs)):
+        lines += [(kind, _words(port)) for port in ports if not port.name.startswith(hidden)]
     lines += [("metadata", f"{name} = {value}") for name, value in metadata.items()]
     lines.append(("runtime", f"ONNX Runtime {description.runtime}"))
     lines.append(("providers", ", ".join(description.providers)))
     return lines
+
+
+def _of_stream(description: ModelDescription) -> list[tuple[str, str]]:
+    """What there is to know of a file that takes a stream, its states in one line."""
+    from math import prod
+
+    from ..constants import SAMPLE_RATE
+
+    metadata = description.metadata
+    latency = int(metadata["latency_samples"])
+    states = [port.shape for port in description.inputs if port.name.startswith("in_")]
+    size = 4 * sum(prod(int(each) for each in shape) for shape in states)
+    return [
+        ("latency", f"{latency} samples ({latency / SAMPLE_RATE:.3f} s)"),
+        ("block", f"{metadata['block_samples']} samples"),
+        ("state", f"{len(states)} inputs in_NAME, outputs out_NAME, {size / 1e6:.1f} MB in all"),
+    ]
 
 
 def _words(port: Port) -> str:

@@ -14,14 +14,21 @@ if TYPE_CHECKING:
     from .api import render
     from .curve import BiasCurve
     from .renderer import Renderer
+    from .stream import Stream
     from .trace import Trace
 
 __version__ = "0.1.0"
 
-__all__ = ["BiasCurve", "Renderer", "Trace", "__version__", "render"]
+__all__ = ["BiasCurve", "Renderer", "Stream", "Trace", "__version__", "render"]
 
 
-_HOMES = {"BiasCurve": "curve", "Renderer": "renderer", "Trace": "trace", "render": "api"}
+_HOMES = {
+    "BiasCurve": "curve",
+    "Renderer": "renderer",
+    "Stream": "stream",
+    "Trace": "trace",
+    "render": "api",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -129,6 +129,11 @@ class Renderer:
         self.chunk_frames = chunk_frames
         if chunk_frames < 1:
             raise OptionError(f"chunk_frames must be at least 1, not {chunk_frames}")
+        if "latency_samples" in self._session.get_modelmeta().custom_metadata_map:
+            raise ModelFileError(
+                f"{path}: takes a stream, block by block; give a model that `creative-mix export` "
+                "wrote without --stream"
+            )
 
     @property
     def least_samples(self) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import decoder_field
 from creative_mix.model.pitch import KeyReader
 from creative_mix.model.refiner import DecayLimiter, GainRefiner
-from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES
+from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES, UNSTRUCK_S
 
 LEAST_SAMPLES = 2048
 """Shortest input of the graph."""
@@ -25,19 +28,23 @@ def receptive_field(config: ModelConfig) -> tuple[int, int]:
     The longest way leads from the piano through encoder, agent and cascade to the strikes, and from
     those back over the strike and the attack windows.
     """
-    return _field(config, config.strike_window, config.attack_window)
+    unstruck = math.ceil(UNSTRUCK_S * SAMPLE_RATE / HOP_LENGTH)
+    return _field(config, config.strike_window, config.attack_window, unstruck)
 
 
 def settling_frames(config: ModelConfig) -> int:
     """Frames of silence after which more of it change nothing.
 
     Silence strikes nothing, so nothing leads back over the windows of strikes and attacks: before
-    the start of a recording no more context than this is needed.
+    the start of a recording no more context than this is needed. A voice that was never struck
+    looks farther back, but to the first frame at most, which is as silent as those before it.
     """
-    return _field(config, 0, 0)[0]
+    return _field(config, 0, 0, 0)[0]
 
 
-def _field(config: ModelConfig, strike_window: int, attack_window: int) -> tuple[int, int]:
+def _field(
+    config: ModelConfig, strike_window: int, attack_window: int, unstruck: int
+) -> tuple[int, int]:
     encoder = _sum(_SPECTRUM, (4 * config.encoder_blocks, 2 * config.encoder_blocks))
     timbre = ((15 - 1 - 15 // 4) + (21 - 1 - 21 // 4), 15 // 4 + 21 // 4)
     layers = config.composer_layers + config.cascade_stages
@@ -50,10 +57,12 @@ def _field(config: ModelConfig, strike_window: int, attack_window: int) -> tuple
         KeyReader.FIELD,
         (strike_window + attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
     )
+    # An attack that a strike plays, or that of a strike which there has not been.
+    played = max(strike_window + attack_window + 2, unstruck)
     held = _sum(
         _SPECTRUM,
         (GainRefiner.BEFORE_FRAMES, DecayLimiter.ATTACK_FRAMES - 1),
-        (strike_window + attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
+        (played, STRUCK_WITHIN_FRAMES + 2),
     )
     ways = (struck, attack, read, held)
     return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder_field(config))

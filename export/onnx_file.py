@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import tempfile
@@ -125,8 +126,28 @@ def export_onnx(
         example = (*example, torch.zeros(1, 6, 1), torch.ones(1), torch.ones(1))
     else:
         dynamic = _fixed(DYNAMIC)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        raw = Path(folder) / "raw.onnx"
+    proto = trace(graph, example, names, list(OUTPUTS), dynamic, opset, path.parent)
+    settle_weights(proto, model, precision)
+    if static_samples is None:
+        add_defaults(proto, OPTIONAL)
+    else:
+        fix_outputs(proto, static_samples)
+    describe(proto, model, version)
+    write_checked(proto, path)
+
+
+def trace(
+    graph: nn.Module,
+    example: tuple[Tensor, ...],
+    names: list[str],
+    outputs: list[str],
+    dynamic: Mapping[str, Mapping[int, str]],
+    opset: int,
+    folder: Path,
+) -> onnx.ModelProto:
+    """The graph as torch's exporter writes it; nothing stays in the folder."""
+    with tempfile.TemporaryDirectory(dir=folder) as inside:
+        raw = Path(inside) / "raw.onnx"
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
@@ -134,24 +155,58 @@ def export_onnx(
                 example,
                 str(raw),
                 input_names=names,
-                output_names=list(OUTPUTS),
+                output_names=outputs,
                 dynamic_axes=dynamic,
                 opset_version=opset,
                 do_constant_folding=False,
                 dynamo=False,
             )
         proto = onnx.load(str(raw))
-        parameters = {f"model.{name}": value for name, value in model.named_parameters()}
-        restore_duplicates(proto, parameters)
-        if precision == "fp16":
-            halve_weights(proto, set(parameters))
-        if static_samples is None:
-            for name, default in OPTIONAL.items():
-                proto.graph.initializer.append(numpy_helper.from_array(default, name))
-        else:
-            fix_outputs(proto, static_samples)
-        describe(proto, model, version or distribution.version("creative-mix"))
-        onnx.checker.check_model(proto, full_check=True)
+    share_constants(proto)
+    return proto
+
+
+def share_constants(proto: onnx.ModelProto) -> None:
+    """Keep each constant once, as an initializer: torch writes it anew wherever it is used."""
+    names: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    shared = {}
+    nodes = []
+    for node in proto.graph.node:
+        if node.op_type != "Constant" or node.attribute[0].name != "value":
+            nodes.append(node)
+            continue
+        tensor = node.attribute[0].t
+        content = (tensor.data_type, tuple(tensor.dims), numpy_helper.to_array(tensor).tobytes())
+        if content not in names:
+            names[content] = tensor.name = node.output[0]
+            proto.graph.initializer.append(tensor)
+        shared[node.output[0]] = names[content]
+    for node in nodes:
+        for place, name in enumerate(node.input):
+            node.input[place] = shared.get(name, name)
+    nodes = [copy.deepcopy(node) for node in nodes]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+
+
+def settle_weights(proto: onnx.ModelProto, model: CreativeMix, precision: Precision) -> None:
+    """See to it that every parameter is there under its own name, in the precision asked for."""
+    parameters = {f"model.{name}": value for name, value in model.named_parameters()}
+    restore_duplicates(proto, parameters)
+    if precision == "fp16":
+        halve_weights(proto, set(parameters))
+
+
+def add_defaults(proto: onnx.ModelProto, defaults: Mapping[str, NDArray[Any]]) -> None:
+    """Give inputs a value that holds where a host leaves them out."""
+    for name, default in defaults.items():
+        proto.graph.initializer.append(numpy_helper.from_array(default, name))
+
+
+def write_checked(proto: onnx.ModelProto, path: Path) -> None:
+    """Check the graph and write it, under another name until it is whole."""
+    onnx.checker.check_model(proto, full_check=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         whole = Path(folder) / path.name
         onnx.save(proto, str(whole))
         whole.replace(path)
@@ -188,23 +243,31 @@ def restore_duplicates(proto: onnx.ModelProto, parameters: Mapping[str, Tensor])
 def halve_weights(proto: onnx.ModelProto, names: set[str]) -> None:
     """Store parameters as float16 under their own names, cast to float32 where they are used."""
     casts = []
+    full = {}
     for tensor in proto.graph.initializer:
         if tensor.name not in names or tensor.data_type != TensorProto.FLOAT:
             continue
         value = numpy_helper.to_array(tensor).astype(np.float16)
-        full = f"{tensor.name}.float32"
-        for node in proto.graph.node:
-            for place, name in enumerate(node.input):
-                if name == tensor.name:
-                    node.input[place] = full
+        full[tensor.name] = f"{tensor.name}.float32"
         tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
-        casts.append(helper.make_node("Cast", [tensor.name], [full], to=TensorProto.FLOAT))
+        casts.append(
+            helper.make_node("Cast", [tensor.name], [full[tensor.name]], to=TensorProto.FLOAT)
+        )
+    for node in proto.graph.node:
+        for place, name in enumerate(node.input):
+            if name in full:
+                node.input[place] = full[name]
     for cast in reversed(casts):
         proto.graph.node.insert(0, cast)
 
 
-def describe(proto: onnx.ModelProto, model: CreativeMix, version: str) -> None:
-    """Metadata that any runtime can read."""
+def describe(
+    proto: onnx.ModelProto,
+    model: CreativeMix,
+    version: str | None,
+    more: Mapping[str, object] | None = None,
+) -> None:
+    """Metadata that any runtime can read; without a version, with the package's own."""
     lookback, lookahead = receptive_field(model.config)
     entries = {
         "sample_rate": SAMPLE_RATE,
@@ -214,10 +277,11 @@ def describe(proto: onnx.ModelProto, model: CreativeMix, version: str) -> None:
         "settling_frames": settling_frames(model.config),
         "least_samples": LEAST_SAMPLES,
         "component_names": ",".join(COMPONENT_NAMES),
-        "version": version,
+        "version": version or distribution.version("creative-mix"),
         "licence": "MIT",
         "format_version": 1,
         "model_config": json.dumps(dataclasses.asdict(model.config)),
+        **(more or {}),
     }
     for key, value in entries.items():
         entry = proto.metadata_props.add()

@@ -28,9 +28,17 @@ class ExtractorBranch(nn.Module):
         self.norm = FrameNorm(out_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = functional.leaky_relu(self.conv1(x), 0.2)
-        hidden = functional.leaky_relu(self.conv2(hidden), 0.2)
-        return self.norm(hidden + self.skip(x))
+        return self.add(x, self.conv2(self.activate(self.conv1(x))))
+
+    @staticmethod
+    def activate(x: Tensor) -> Tensor:
+        """What follows each of the convolutions."""
+        return functional.leaky_relu(x, 0.2)
+
+    def add(self, x: Tensor, convolved: Tensor) -> Tensor:
+        """What the branch makes of its input and of that after both convolutions."""
+        component: Tensor = self.norm(self.activate(convolved) + self.skip(x))
+        return component
 
 
 class MultiScaleExtractor(nn.Module):
@@ -75,7 +83,12 @@ class Composer(nn.Module):
         x = self.enter(x)
         for layer in self.layers:
             x = layer(x)
-        return self.norm(self.leave(x))
+        return self.compose(x)
+
+    def compose(self, x: Tensor) -> Tensor:
+        """The composed encoding of what the layers made: (B, D, T) -> (B, 128, T)."""
+        composed: Tensor = self.norm(self.leave(x))
+        return composed
 
 
 class Composition(NamedTuple):
@@ -127,9 +140,14 @@ class CompositionalCreativeAgent(nn.Module):
             logits = logits + (bias.unsqueeze(2) if bias.ndim == 2 else bias)
         return torch.softmax(logits, 1)
 
+    @staticmethod
+    def weigh(components: Tensor, weights: Tensor) -> Tensor:
+        """The components as they are weighted: (B, 6, 64, T) and (B, 6, T) -> (B, 384, T)."""
+        return (components * weights.unsqueeze(2)).flatten(1, 2) * 6.0
+
     def compose(self, components: Tensor, weights: Tensor) -> Composition:
         """Weigh the components and compose them."""
-        selected = (components * weights.unsqueeze(2)).flatten(1, 2) * 6.0
+        selected = self.weigh(components, weights)
         return Composition(self.composer(selected), components, weights, selected)
 
     def novelty_loss(self, output: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -174,5 +192,14 @@ class CascadeStage(nn.Module):
         self.norm = FrameNorm(config.encoding_dim)
 
     def forward(self, selected: Tensor, made: Tensor) -> Tensor:
-        hidden = self.layer(self.enter(torch.cat([selected, made], 1)))
-        return self.norm(made + self.scale * self.leave(hidden))
+        return self.add(made, self.layer(self.look(selected, made)))
+
+    def look(self, selected: Tensor, made: Tensor) -> Tensor:
+        """What the layer sees: (B, D, T)."""
+        seen: Tensor = self.enter(torch.cat([selected, made], 1))
+        return seen
+
+    def add(self, made: Tensor, hidden: Tensor) -> Tensor:
+        """What was made, with what the layer adds to it."""
+        refined: Tensor = self.norm(made + self.scale * self.leave(hidden))
+        return refined

@@ -18,7 +18,7 @@ from creative_mix.model.config import ModelConfig
 from creative_mix.model.encoder import log_power, mean_power
 from creative_mix.model.layers import ConvNeXtBlock, FrameNorm, Pointwise, fill_bias
 from creative_mix.model.pitch import KEYS, BinOwners
-from creative_mix.model.refiner import CombLimiter, DecayLimiter, GainRefiner
+from creative_mix.model.refiner import CombLimiter, DecayLimiter, GainRefiner, Proposal
 from creative_mix.model.rhythm import OWN_LEVEL, VOICES
 from creative_mix.model.spectral import BINS, Stft
 
@@ -54,7 +54,7 @@ class Strikes(NamedTuple):
     level: Tensor
     """(B, V, T) how hard the hit was, 0 .. 1."""
     dynamics: Tensor
-    """(B,) factor on the levels' differences; 1 leaves them."""
+    """(B,) or (B, T) factor on the levels' differences; 1 leaves them."""
     struck: Tensor
     """(B, V, T, F) log power of the piano at the attack that the stream plays."""
     before: Tensor
@@ -127,31 +127,26 @@ class Decoder(nn.Module):
         Shape: encoding (B, 128, T), present and each of the V streams (B, C, T, 2, F)
         -> (B, C, 512 T).
         """
-        batch, frames = present.shape[0], present.shape[2]
         sources = [present, *streams]  # one by one: stacked, they would be copied several times
-        loudness = torch.stack([log_power(mean_power(each)) for each in sources], 1)
-        hidden = self._hidden(encoding, strikes, keys, loudness)
+        loudness = self.loudness(sources)
+        hidden = self.enter(encoding, strikes, keys, loudness)
+        for block in self.blocks:
+            hidden = block(hidden)
+        hidden = self.out_norm(hidden)
+        proposal = self.propose(hidden, strikes, keys, loudness)
+        logits = self.refiner(proposal, loudness, strikes, hidden)
+        audio = stft.inverse(self.shape(logits, hidden, strikes, sources))
+        values = self.envelope_values(hidden).flatten(1)
+        following = torch.cat([values[:, 1:], values[:, -1:]], 1)
+        return audio * self.envelope_between(values, following).unsqueeze(1)
 
-        last = hidden.transpose(1, 2)
-        logits = self.gains(last).view(batch, frames, SOURCES, BINS).transpose(1, 2)
-        owned, expected = self.owners(keys.struck, keys.heard)
-        excess, held_down = self.limiter(loudness[:, 1:], strikes.struck)
-        held_down = held_down + self.comb_limiter(loudness[:, 1:], expected)
-        own = functional.pad(self.ownership * owned + held_down, (0, 0, 0, 0, 1, 0))
-        logits = self.refiner(
-            logits + own, loudness, owned, excess, expected, strikes, hidden
-        ).float()
-        gain = MAX_GAIN * torch.sigmoid(logits)  # (B, 4, T, F)
-        factors = self._level_factors(strikes).unsqueeze(3)
-        shaped = self._generate(last, present)  # (B, C, T, 2, F)
-        for place, each in enumerate(sources):
-            factor = gain[:, place] * factors[:, place - 1] if place else gain[:, place]
-            shaped = shaped + each * factor[:, None, :, None]
-        audio = stft.inverse(shaped)
-        return audio * self._envelope(hidden).unsqueeze(1)
+    @staticmethod
+    def loudness(sources: list[Tensor]) -> Tensor:
+        """Log power of each source, over its channels: (B, 4, T, F)."""
+        return torch.stack([log_power(mean_power(each)) for each in sources], 1)
 
-    def _hidden(self, encoding: Tensor, strikes: Strikes, keys: Keys, loudness: Tensor) -> Tensor:
-        """What the decoder thinks of every frame: (B, D, T)."""
+    def enter(self, encoding: Tensor, strikes: Strikes, keys: Keys, loudness: Tensor) -> Tensor:
+        """Everything that is known of every frame: (B, D, T)."""
         memory = strikes.encoding.flatten(1, 2).to(encoding.dtype)
         heard = functional.gelu(self.stream_in(loudness[:, 1:])).transpose(1, 2).flatten(2)
         of_spectra = self.present_in(loudness[:, 0]) + self.streams_in(heard)
@@ -163,16 +158,36 @@ class Decoder(nn.Module):
             + self.level_in(strikes.level - OWN_LEVEL)
             + self.keys_in(torch.cat([keys.sounding, keys.struck.flatten(1, 2)], 1))
         )
-        hidden = self.in_norm(hidden)
-        for block in self.blocks:
-            hidden = block(hidden)
-        normed: Tensor = self.out_norm(hidden)
+        normed: Tensor = self.in_norm(hidden)
         return normed
+
+    def propose(self, hidden: Tensor, strikes: Strikes, keys: Keys, loudness: Tensor) -> Proposal:
+        """The gains before they are refined, and what they follow from."""
+        batch, frames = hidden.shape[0], hidden.shape[2]
+        logits = self.gains(hidden.transpose(1, 2)).view(batch, frames, SOURCES, BINS)
+        owned, expected = self.owners(keys.struck, keys.heard)
+        excess, held_down = self.limiter(loudness[:, 1:], strikes.struck)
+        held_down = held_down + self.comb_limiter(loudness[:, 1:], expected)
+        own = functional.pad(self.ownership * owned + held_down, (0, 0, 0, 0, 1, 0))
+        return Proposal(logits.transpose(1, 2) + own, owned, excess, expected)
+
+    def shape(
+        self, logits: Tensor, hidden: Tensor, strikes: Strikes, sources: list[Tensor]
+    ) -> Tensor:
+        """The sources under their gains, and what is generated, added up: (B, C, T, 2, F)."""
+        gain = MAX_GAIN * torch.sigmoid(logits.float())  # (B, 4, T, F)
+        factors = self._level_factors(strikes).unsqueeze(3)
+        shaped = self._generate(hidden.transpose(1, 2), sources[0])
+        for place, each in enumerate(sources):
+            factor = gain[:, place] * factors[:, place - 1] if place else gain[:, place]
+            shaped = shaped + each * factor[:, None, :, None]
+        return shaped
 
     def _level_factors(self, strikes: Strikes) -> Tensor:
         """Gain of each stream by how hard its voice was struck: (B, V, T)."""
         played = strike_gain(strikes.level)
-        changed = OWN_LEVEL + strikes.dynamics.view(-1, 1, 1) * (strikes.level - OWN_LEVEL)
+        dynamics = strikes.dynamics.reshape(strikes.dynamics.shape[0], 1, -1)
+        changed = OWN_LEVEL + dynamics * (strikes.level - OWN_LEVEL)
         change = strike_gain(changed.clamp(0.0, 1.5)) / played
         return torch.exp(self.level_strength * torch.log(played)) * change
 
@@ -187,11 +202,13 @@ class Decoder(nn.Module):
         pan = torch.sqrt((energy + 1e-7) / (energy.mean(1, keepdim=True) + 1e-7))
         return pan[:, :, :, None, None] * spectrum.unsqueeze(1)
 
-    def _envelope(self, hidden: Tensor) -> Tensor:
-        """Part (c), linear between its values: (B, D, T) -> (B, 512 T)."""
-        values = torch.exp(1.5 * torch.tanh(self.envelope(hidden).float()))
-        values = values.transpose(1, 2).flatten(1)  # (B, 8 T)
-        following = torch.cat([values[:, 1:], values[:, -1:]], 1)
+    def envelope_values(self, hidden: Tensor) -> Tensor:
+        """Part (c) at the start of every 64 samples: (B, D, T) -> (B, T, 8)."""
+        return torch.exp(1.5 * torch.tanh(self.envelope(hidden).float())).transpose(1, 2)
+
+    @staticmethod
+    def envelope_between(values: Tensor, following: Tensor) -> Tensor:
+        """Part (c), linear between its values and those that follow: (B, 8 T) -> (B, 512 T)."""
         step = HOP_LENGTH // ENVELOPE_STEPS
-        part = torch.arange(step, device=hidden.device, dtype=torch.float32) / step
+        part = torch.arange(step, device=values.device, dtype=torch.float32) / step
         return (values[:, :, None] + (following - values)[:, :, None] * part).flatten(1)

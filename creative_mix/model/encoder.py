@@ -43,14 +43,21 @@ class Encoder(nn.Module):
         self.out_norm = FrameNorm(config.encoding_dim)
 
     def forward(self, audio: Tensor, spectra: Tensor) -> Tensor:
-        batch, channels, samples = audio.shape
-        fine = self.fine_energy(audio.reshape(batch * channels, samples))
-        fine = fine.view(batch, channels, fine.shape[1], fine.shape[2]).mean(1)
-        hidden = self.spectrum_in(log_power(mean_power(spectra))) + self.fine_in(log_power(fine))
-        hidden = self.in_norm(hidden.transpose(1, 2))
+        hidden = self.enter(mean_power(spectra), self.fine_energy(audio).mean(1))
         for block in self.blocks:
             hidden = block(hidden)
-        return self.out_norm(self.out(hidden))
+        return self.leave(hidden)
+
+    def enter(self, power: Tensor, fine: Tensor) -> Tensor:
+        """Features of the channels' mean powers, both (B, T, F): -> (B, D, T)."""
+        hidden = self.spectrum_in(log_power(power)) + self.fine_in(log_power(fine))
+        normed: Tensor = self.in_norm(hidden.transpose(1, 2))
+        return normed
+
+    def leave(self, hidden: Tensor) -> Tensor:
+        """The encoding: (B, D, T) -> (B, 128, T)."""
+        encoding: Tensor = self.out_norm(self.out(hidden))
+        return encoding
 
 
 __all__ = ["Encoder", "Stft", "log_power"]

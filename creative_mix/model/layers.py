@@ -1,4 +1,9 @@
-"""Building blocks with a bounded receptive field: every one states how far ahead it looks."""
+"""Building blocks with a bounded receptive field: every one states how far ahead it looks.
+
+What mixes frames comes in two forms that share everything else: ``forward`` takes frames and counts
+what lies outside as silent, ``over`` takes frames that bring their context along, as those of a
+stream do.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +36,10 @@ class ContextConv1d(nn.Conv1d):
         self.context = ((kernel_size - 1) * dilation - lookahead, lookahead)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.pad(x, self.context)
+        return self.over(functional.pad(x, self.context))
+
+    def over(self, x: Tensor) -> Tensor:
+        """The same of frames with their context: (B, D, behind + T + ahead) -> (B, D', T)."""
         if self.groups == 1:
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):  # slow in bfloat16 on a CPU
@@ -91,7 +99,11 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((dim, 1), 0.2))
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = functional.gelu(self.expand(self.norm(self.depthwise(x))))
+        return self.add(x, self.depthwise(x))
+
+    def add(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What the block makes of its input and of that convolved."""
+        hidden = functional.gelu(self.expand(self.norm(mixed)))
         return x + self.scale * self.reduce(hidden)
 
 
@@ -116,12 +128,24 @@ class LocalAttention(nn.Module):
         self.query_key_value = nn.Conv1d(dim, 3 * dim, 1)
         self.project = nn.Conv1d(dim, dim, 1)
         self.distance_bias = nn.Parameter(torch.zeros(heads, lookback + lookahead + 1))
-        query = torch.arange(lookback)[:, None]
-        key = torch.arange(2 * lookback + lookahead)[None, :] - lookback
-        distance = key - query + lookback
-        inside = (distance >= 0) & (distance <= lookback + lookahead)
-        self.register_buffer("distance", distance.clamp(0, lookback + lookahead), persistent=False)
-        self.register_buffer("outside", torch.where(inside, 0.0, -1e4).float(), persistent=False)
+        distance, outside = self._distances(torch.arange(2 * lookback + lookahead), lookback)
+        self.register_buffer("distance", distance, persistent=False)
+        self.register_buffer("outside", outside, persistent=False)
+
+    @property
+    def context(self) -> tuple[int, int]:
+        """Frames behind and ahead that a frame sees."""
+        return self.block, self.lookahead
+
+    def _distances(self, keys: Tensor, queries: int) -> tuple[Tensor, Tensor]:
+        """How far each key is from the first one that a query sees, and what a key beyond costs.
+
+        Keys are counted from the first one that the first query sees.
+        """
+        farthest = self.block + self.lookahead
+        distance = keys[None, :] - keys[:queries, None]
+        inside = (distance >= 0) & (distance <= farthest)
+        return distance.clamp(0, farthest), torch.where(inside, 0.0, -1e4).float()
 
     def forward(self, x: Tensor) -> Tensor:
         batch, dim, frames = x.shape
@@ -129,7 +153,7 @@ class LocalAttention(nn.Module):
         blocks = (frames + block - 1) // block
         real = torch.ones_like(x[:, :1])
         tail = blocks * block - frames
-        stacked = torch.cat([self.query_key_value(x).to(x.dtype), real], 1)
+        stacked = torch.cat([self.project_in(x), real], 1)
         stacked = functional.pad(stacked, (block, tail + block))
         stacked = stacked.view(batch, 3 * dim + 1, blocks + 2, block)
         query = stacked[:, :dim, 1:-1]
@@ -137,17 +161,48 @@ class LocalAttention(nn.Module):
             [stacked[:, dim:, :-2], stacked[:, dim:, 1:-1], stacked[:, dim:, 2:, :ahead]], 3
         )
         key, value, real = context[:, :dim], context[:, dim : 2 * dim], context[:, 2 * dim :]
+        position = self.distance_bias[:, self.distance] + self.outside
+        absent = (real - 1.0).unsqueeze(3) * 1e4
+        mixed = self._mix(query, key, value, position, absent)
+        return self.project(mixed[:, :, :frames])
+
+    def project_in(self, x: Tensor) -> Tensor:
+        """Queries, keys and values of frames: (B, D, T) -> (B, 3 D, T)."""
+        return self.query_key_value(x).to(x.dtype)
+
+    def over(self, projected: Tensor) -> Tensor:
+        """Attention of what was projected, with its context: (B, 3 D, behind + T + ahead)."""
+        dim = projected.shape[1] // 3
+        stacked = projected.unsqueeze(2)
+        query = stacked[:, :dim, :, self.block : -self.lookahead or None]
+        keys = torch.arange(projected.shape[2], device=projected.device)
+        distance, outside = self._distances(keys, query.shape[3])
+        position = self.distance_bias[:, distance] + outside
+        key, value = stacked[:, dim : 2 * dim], stacked[:, 2 * dim :]
+        return self.project(self._mix(query, key, value, position))
+
+    def _mix(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        position: Tensor,
+        absent: Tensor | float = 0.0,
+    ) -> Tensor:
+        """Values weighed by how queries and keys agree, block by block.
+
+        Shape: query (B, D, blocks, Q), key and value (B, D, blocks, K), position (heads, Q, K)
+        -> (B, D, blocks * Q).
+        """
+        batch, dim, blocks = query.shape[:3]
         split = (batch, self.heads, self.head_dim, blocks, -1)
         query = query.reshape(split).permute(0, 1, 3, 4, 2)
         key = key.reshape(split).permute(0, 1, 3, 2, 4)
         value = value.reshape(split).permute(0, 1, 3, 4, 2)
         scores = query @ key / math.sqrt(self.head_dim)
-        position = self.distance_bias[:, self.distance] + self.outside
-        absent = (real - 1.0).unsqueeze(3) * 1e4
         scores = scores + position[None, :, None] + absent
         mixed = torch.softmax(scores.float(), -1).to(value.dtype) @ value
-        mixed = mixed.permute(0, 1, 4, 2, 3).reshape(batch, dim, blocks * block)
-        return self.project(mixed[:, :, :frames])
+        return mixed.permute(0, 1, 4, 2, 3).reshape(batch, dim, -1)
 
 
 class TransformerLayer(nn.Module):
@@ -165,5 +220,9 @@ class TransformerLayer(nn.Module):
         self.reduce = nn.Conv1d(4 * dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.attention_norm(x))
+        return self.add(x, self.attention(self.attention_norm(x)))
+
+    def add(self, x: Tensor, attended: Tensor) -> Tensor:
+        """What the layer makes of its input and of what that attends to."""
+        x = x + attended
         return x + self.reduce(functional.gelu(self.expand(self.mlp_norm(x))))

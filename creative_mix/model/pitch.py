@@ -80,7 +80,11 @@ class KeyBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((dim, 1), 0.2))
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = functional.gelu(self.expand(self.norm(self.depthwise(x))))
+        return self.add(x, self.depthwise(x))
+
+    def add(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What the block makes of its input and of that convolved."""
+        hidden = functional.gelu(self.expand(self.norm(mixed)))
         return x + self.scale * self.reduce(hidden)
 
 
@@ -114,7 +118,7 @@ class KeyReader(nn.Module):
         self.register_buffer("long_axis", long / 4, persistent=False)
         axis = logarithmic_axis(WINDOW_LENGTH, BINS, _SPLIT_HZ, SAMPLE_RATE / 2)
         self.register_buffer("axis", axis, persistent=False)
-        self.enter = nn.Conv1d(_ROWS, width, 3, padding=1)
+        self.enter = ContextConv1d(_ROWS, width, 3, lookahead=1)
         self.in_norm = FrameNorm(width)
         self.blocks = nn.ModuleList(KeyBlock(width, *each) for each in self.BLOCKS)
         self.out_norm = FrameNorm(width)
@@ -126,10 +130,18 @@ class KeyReader(nn.Module):
             nn.init.constant_(layer.bias, value)
 
     def forward(self, piano: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
-        rows = power @ self.axis + mean_power(self.long_spectrum(piano)) @ self.long_axis
-        hidden = self.in_norm(self.enter(log_power(rows).transpose(1, 2)))
+        rows = self.rows(power, mean_power(self.long_spectrum(piano)))
+        hidden = self.in_norm(self.enter(rows))
         for block in self.blocks:
             hidden = block(hidden)
+        return self.tell(hidden)
+
+    def rows(self, power: Tensor, long_power: Tensor) -> Tensor:
+        """Log power on the logarithmic axis, of both windows: (B, T, F) each -> (B, rows, T)."""
+        return log_power(power @ self.axis + long_power @ self.long_axis).transpose(1, 2)
+
+    def tell(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of what the blocks made: (B, D, T) -> (B, 88, T), (B, V, 88, T)."""
         hidden = self.out_norm(hidden)
         sounding = self.leave(hidden).float()
         silent = torch.log1p(-torch.sigmoid(sounding).clamp(max=0.99))

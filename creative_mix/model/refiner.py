@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from creative_mix.model.decoder import Strikes
 
 SOURCES = VOICES + 1
+
+
+class Proposal(NamedTuple):
+    """Gains before they are refined, and what they follow from."""
+
+    logits: Tensor
+    """(B, 4, T, F)"""
+    owned: Tensor
+    """(B, V, T, F) log share of each bin that belongs to what the voice has struck."""
+    excess: Tensor
+    """(B, V, T, F) by how much each bin of a stream is above its attack's."""
+    expected: Tensor
+    """(B, V, T, F) log power that the struck keys would have there by themselves."""
 
 
 class DecayLimiter(nn.Module):
@@ -86,9 +99,7 @@ class GainRefiner(nn.Module):
     belongs to a note that was ringing already. The same small network looks at every bin and the
     frames just before, knowing which bin it is and what the decoder thinks of the frame.
 
-    Shape: logits and log powers, both (B, 4, T, F); what the voices own, by how much they exceed
-    their attacks, and the log powers of the keys struck, all (B, V, T, F); hidden (B, D, T)
-    -> logits (B, 4, T, F).
+    Shape: a proposal, log powers (B, 4, T, F), hidden (B, D, T) -> logits (B, 4, T, F).
     """
 
     LOOKBACK = 2
@@ -106,20 +117,22 @@ class GainRefiner(nn.Module):
         self.leave = nn.Conv2d(width, SOURCES, (1, 5), padding=(0, 2))
 
     def forward(
-        self,
-        logits: Tensor,
-        powers: Tensor,
-        owned: Tensor,
-        excess: Tensor,
-        expected: Tensor,
-        strikes: Strikes,
-        hidden: Tensor,
+        self, proposal: Proposal, powers: Tensor, strikes: Strikes, hidden: Tensor
     ) -> Tensor:
+        low = self.look(proposal, powers, strikes, hidden)
+        return self.sharpen(proposal.logits, low, functional.pad(low, (0, 0, self.LOOKBACK, 0)))
+
+    def look(self, proposal: Proposal, powers: Tensor, strikes: Strikes, hidden: Tensor) -> Tensor:
+        """Features of every low bin: (B, D, T, bins)."""
         risen = functional.relu(strikes.struck[..., : self.bins] - strikes.before)
-        known = [part[..., : self.bins] for part in (logits, powers, owned, excess)]
-        low = self.enter(torch.cat([*known, risen, expected[..., : self.bins]], 1))
+        logits, owned, excess, expected = (part[..., : self.bins] for part in proposal)
+        known = [logits, powers[..., : self.bins], owned, excess, risen, expected]
+        low = self.enter(torch.cat(known, 1))
         low = low + self.place.unsqueeze(1) + self.frame(hidden).unsqueeze(3)
-        low = functional.gelu(low)
-        near = functional.gelu(self.near(functional.pad(low, (0, 0, self.LOOKBACK, 0))))
+        return functional.gelu(low)
+
+    def sharpen(self, logits: Tensor, low: Tensor, with_past: Tensor) -> Tensor:
+        """The logits changed by those features, which ``with_past`` has LOOKBACK frames longer."""
+        near = functional.gelu(self.near(with_past))
         change = self.leave(low + self.back(near))
         return logits + functional.pad(change, (0, BINS - self.bins))

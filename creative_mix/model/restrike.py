@@ -15,14 +15,17 @@ from torch.nn import functional
 
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.config import ModelConfig
+from creative_mix.model.reader import Reader
 from creative_mix.model.rhythm import (
     ATTACK_RAMP,
     STRIKE_RAMP,
     VOICES,
     Onsets,
     at_frames,
+    gaps,
     last_candidates,
     peak_strength,
+    places,
     strike_times,
 )
 
@@ -33,8 +36,10 @@ LEAD = 96
 STRUCK_WITHIN = 1323
 """Samples (30 ms) after a strike within which a piano attack still counts as its own."""
 STRUCK_WITHIN_FRAMES = 4
-_RUN = 8
-"""Samples that are read together: a hop is 64 runs, each cut out of the two that it lies in."""
+KEYS_DELAY = STRUCK_WITHIN_FRAMES - 1
+"""Frames after a strike at which the keys are read that it has struck."""
+UNSTRUCK_S = 3.0
+"""Age of the last strike of a voice that has not been struck."""
 
 
 class Restrikes(NamedTuple):
@@ -47,9 +52,32 @@ class Restrikes(NamedTuple):
     strike_weight: Tensor
     """(B, 2, V, T) how much each of the two is the last strike at the middle of the frame."""
     age: Tensor
-    """(B, V, T) seconds since the last strike; 3 where there is none."""
+    """(B, V, T) seconds since the last strike; UNSTRUCK_S where there is none."""
     shift: Tensor
     """(B, V, T) seconds by which the stream reads behind the present; 0 where there is none."""
+
+
+class Sources(NamedTuple):
+    """The two attacks that can have made the sound which a strike in each frame restarts."""
+
+    hops: Tensor
+    """(B, 2, V, T) samples by which the attack lies behind the strike, of whole frames alone."""
+    rest: Tensor
+    """(B, 2, V, T) the other samples: in float32 the sum would lose hundredths of one."""
+    weight: Tensor
+    """(B, 2, V, T) how much each of the two is the last attack."""
+
+
+class Strokes(NamedTuple):
+    """What there is to know of a strike in each frame, whether it is struck or not."""
+
+    strength: Tensor
+    """(B, V, T)"""
+    gap: Tensor
+    """(B, V, T) frames since the strike before it; 0 where the window has none."""
+    time: Tensor
+    """(B, V, T) samples from the start of the frame."""
+    sources: Sources
 
 
 def _last_of_two(newest: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,126 +106,98 @@ def restrike(
 def _restrike(
     piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfig, first: Tensor | int
 ) -> Restrikes:
-    batch, channels = piano.shape[:2]
-    frames = strikes.probability.shape[2]
-    strength = peak_strength(strikes.probability.float(), STRIKE_RAMP)
-    attack_strength = peak_strength(attacks.probability.float(), ATTACK_RAMP)
-    strike_time = strike_times(strikes.offset.float()).unsqueeze(1).expand(-1, VOICES, -1)
-    attack_time = strike_times(attacks.offset.float()).unsqueeze(1).expand(-1, VOICES, -1)
+    window, ahead = config.attack_window, STRUCK_WITHIN_FRAMES
+    strength = peak_strength(attacks.probability.float(), ATTACK_RAMP)
+    series = (strength, gaps(functional.pad(strength, (window, 0)), window), voiced(attacks.offset))
+    series = tuple(functional.pad(each, (window - ahead, ahead)) for each in series)
+    sources = find_sources(voiced(strikes.offset), *series, window)
 
-    # For a strike in each frame: the two attacks that can have made the sound it restarts.
-    recent = last_candidates(attack_strength, config.attack_window, STRUCK_WITHIN_FRAMES)
-    here = torch.arange(1, frames + 1, device=piano.device, dtype=torch.float32)
-    lags, sureness = [], []
-    for index in recent:
-        # Whole frames and the rest apart: in float32 their sum would lose hundredths of a sample.
-        hops = torch.where(index > 0, (here - index) * HOP_LENGTH, torch.zeros_like(index))
-        rest = strike_time - at_frames(attack_time, index)
-        in_time = ((hops + rest + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
-        lags.append((hops, rest))
-        sureness.append(at_frames(attack_strength, index) * in_time)
-    attack_weights = _last_of_two(*sureness)
-    no_attack = 1 - attack_weights[0] - attack_weights[1]
+    window = config.strike_window
+    strength = peak_strength(strikes.probability.float(), STRIKE_RAMP)
+    gap = gaps(functional.pad(strength, (window, 0)), window)
+    strokes = (strength, gap, voiced(strikes.offset), *sources)
+    around = [functional.pad(each, (window - 1, 1))[..., first:] for each in strokes]
+    # Two hops of silence before and after: what is read beyond the ends counts as silent.
+    margin = 2 * HOP_LENGTH
+    tail = strength.shape[2] * HOP_LENGTH - piano.shape[2] + margin
+    reader = Reader(functional.pad(piano, (margin, tail)), first + 2)
+    made = play(reader, Strokes(*around[:3], Sources(*around[3:])), window)
+    # There they count from the first frame of what was padded; here from that of the recording.
+    struck = (made.strike_index > 0).to(made.strike_index.dtype)
+    return made._replace(strike_index=(made.strike_index + (first - (window - 1))) * struck)
+
+
+def voiced(offset: Tensor) -> Tensor:
+    """Samples from the start of the frame to the onset, for every voice: (B, T) -> (B, V, T)."""
+    return strike_times(offset.float()).unsqueeze(1).expand(-1, VOICES, -1)
+
+
+def find_sources(
+    strike_time: Tensor, strength: Tensor, gap: Tensor, time: Tensor, window: int
+) -> Sources:
+    """The attacks that a strike in each frame would restart.
+
+    Shape: strikes (B, V, T); of attacks ``window - STRUCK_WITHIN_FRAMES`` frames, then T and
+    STRUCK_WITHIN_FRAMES of them, (B, V, window + T).
+    """
+    ahead = STRUCK_WITHIN_FRAMES
+    here = places(strength.shape[2], strength)[window - ahead : -ahead]
+    lags, rests, sureness = [], [], []
+    for index in last_candidates(strength, gap, window, ahead):
+        lags.append(torch.where(index > 0, (here - index) * HOP_LENGTH, torch.zeros_like(index)))
+        rests.append(strike_time - at_frames(time, index))
+        in_time = ((lags[-1] + rests[-1] + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
+        sureness.append(at_frames(strength, index) * in_time)
+    weights = _last_of_two(*sureness)
+    return Sources(torch.stack(lags, 1), torch.stack(rests, 1), torch.stack(weights, 1))
+
+
+def play(reader: Reader, strokes: Strokes, window: int) -> Restrikes:
+    """The streams that strokes make, from the reader's first frame on.
+
+    Indices count from the first frame of the strokes.
+
+    Shape: of strokes ``window - 1`` frames, then T and one more, (.., window + T) -> streams
+    (B, V, C, 512 T), the rest (.., T).
+    """
+    candidates = last_candidates(strokes.strength, strokes.gap, window, 1)
+    batch, _, frames = candidates.newest.shape
+    here = places(strokes.strength.shape[2], strokes.strength)[window - 1 : -1]
 
     # For every sample: which of the voice's two newest strikes is the last one.
-    candidates = [
-        index[:, :, first:] for index in last_candidates(strength, config.strike_window, 1)
-    ]
-    here = here[first:]
-    inside = torch.arange(HOP_LENGTH, device=piano.device, dtype=torch.float32)
+    inside = torch.arange(HOP_LENGTH, device=here.device, dtype=torch.float32)
     present = []
     for index in candidates:
-        start = (index - here) * HOP_LENGTH + at_frames(strike_time, index) - LEAD
+        start = (index - here) * HOP_LENGTH + at_frames(strokes.time, index) - LEAD
         gate = ((inside - start.unsqueeze(3)) / FADE + 0.5).clamp(0.0, 1.0)
-        present.append(gate * at_frames(strength, index).unsqueeze(3))
+        present.append(gate * at_frames(strokes.strength, index).unsqueeze(3))
     strike_weights = _last_of_two(*present)
 
-    reader = _Reader(piano, frames)
-    start = (here - 1) * HOP_LENGTH
+    start = (here - here[0]) * HOP_LENGTH
+    no_attack = 1 - strokes.sources.weight.sum(1)
     going_on = torch.zeros_like(strike_weights[0])
-    shift = torch.zeros_like(candidates[0])
+    shift = torch.zeros_like(candidates.newest)
     parts = []
     for index, weight in zip(candidates, strike_weights, strict=True):
-        places, shares = [], []
-        for (hops, rest), attack_weight in zip(lags, attack_weights, strict=True):
-            hops_there, rest_there = at_frames(hops, index), at_frames(rest, index)
-            share = at_frames(attack_weight, index)
-            behind = torch.floor(rest_there)
-            places.append((start - hops_there - behind, rest_there - behind))
+        wanted, shares = [], []
+        for of_one in zip(*(each.unbind(1) for each in strokes.sources), strict=True):
+            hops, rest, share = (at_frames(each, index) for each in of_one)
+            behind = torch.floor(rest)
+            wanted.append((start - hops - behind, rest - behind))
             shares.append(share)
-            shift = shift + (hops_there + rest_there) * share * weight[..., HOP_LENGTH // 2]
-        parts.append(reader.read(places, shares) * weight.unsqueeze(1))
+            shift = shift + (hops + rest) * share * weight[..., HOP_LENGTH // 2]
+        parts.append(reader.read(wanted, shares) * weight.unsqueeze(1))
         going_on = going_on + weight * at_frames(no_attack, index).unsqueeze(3)
-    streams = parts[0] + parts[1] + reader.hops(first).unsqueeze(2) * going_on.unsqueeze(1)
-    streams = streams.transpose(1, 2).reshape(batch, VOICES, channels, -1)
+    streams = parts[0] + parts[1] + reader.hops(frames).unsqueeze(2) * going_on.unsqueeze(1)
+    streams = streams.transpose(1, 2).reshape(batch, VOICES, reader.channels, -1)
 
     middle = torch.stack([weight[..., HOP_LENGTH // 2] for weight in strike_weights], 1)
-    index = torch.stack(candidates, 1)
-    ages = torch.stack(
-        [(here - i) * HOP_LENGTH + HOP_LENGTH / 2 - at_frames(strike_time, i) for i in candidates],
-        1,
-    )
+    ages = [
+        (here - i) * HOP_LENGTH + HOP_LENGTH / 2 - at_frames(strokes.time, i) for i in candidates
+    ]
     none = 1 - middle.sum(1)
-    age = (ages / SAMPLE_RATE * middle).sum(1) + 3.0 * none
-    return Restrikes(streams, index, middle, age, shift / SAMPLE_RATE)
-
-
-class _Reader:
-    """Reads hops of a recording from any place, between its samples too.
-
-    A hop from an arbitrary sample on is 64 runs of 8 samples, each of which lies within two runs of
-    the recording. So whole rows of 16 samples are looked up, and one small matrix for every hop
-    cuts the 8 out of each, mixes two neighbours for the fraction, and weighs and adds up what comes
-    from several places: far less memory moves than by looking up every sample.
-    """
-
-    def __init__(self, piano: Tensor, frames: int) -> None:
-        self.batch, self.channels, samples = piano.shape
-        self.frames = frames
-        # A hop of silence and a run before, and a hop after: what is read there counts as silent.
-        self.before = HOP_LENGTH + _RUN
-        sound = functional.pad(piano, (self.before, (frames + 1) * HOP_LENGTH - samples + _RUN))
-        runs = sound.view(self.batch * self.channels, -1, _RUN)
-        rows = torch.cat([runs[:, :-1], runs[:, 1:]], 2)
-        self.row_count = rows.shape[1]
-        self.table = rows.reshape(-1, 2 * _RUN)
-        self.sound = sound
-        eye = torch.eye(2 * _RUN, device=piano.device)
-        # cut[r] takes samples r .. r + 7 of a row of 16, and those one later are cut[r + 1].
-        self.cuts = torch.stack([eye[:, r : r + _RUN] for r in range(_RUN + 1)]).flatten(1)
-
-    def hops(self, first: Tensor | int) -> Tensor:
-        """The recording as it is, hop by hop, from a frame on: (B, C, T - first, 512)."""
-        plain = self.sound[:, :, self.before : self.before + self.frames * HOP_LENGTH]
-        return plain.reshape(self.batch, self.channels, self.frames, HOP_LENGTH)[:, :, first:]
-
-    def read(self, places: list[tuple[Tensor, Tensor]], shares: list[Tensor]) -> Tensor:
-        """The weighted sum of hops from several places.
-
-        Each place is a whole sample and the fraction of one by which it lies before that.
-
-        Shape: places and shares (B, V, T) -> (B, C, V, T, 512).
-        """
-        rows, cuts = [], []
-        for (sample, part), share in zip(places, shares, strict=True):
-            place = (sample + (self.before - 1)).clamp(
-                min=0.0, max=(self.row_count - HOP_LENGTH // _RUN) * float(_RUN)
-            )
-            row = torch.floor(place / _RUN)
-            within = (place - row * _RUN).long()
-            earlier, later = self.cuts[within], self.cuts[within + 1]
-            part = part.unsqueeze(3)
-            cuts.append((later + part * (earlier - later)) * share.unsqueeze(3))
-            rows.append(row.long())
-        voices, frames = rows[0].shape[1:]
-        sources = torch.arange(self.batch * self.channels, device=self.table.device)
-        index = torch.stack(rows, 3).unsqueeze(1).unsqueeze(4)  # (B, 1, V, T, 1, places)
-        index = index + torch.arange(HOP_LENGTH // _RUN, device=index.device).view(-1, 1)
-        origin = (sources * self.row_count).view(self.batch, self.channels, 1, 1, 1, 1)
-        found = functional.embedding(index + origin, self.table)
-        found = found.reshape(self.batch, self.channels, voices, frames, -1, len(places) * 2 * _RUN)
-        cut = torch.stack(cuts, 3).reshape(self.batch, 1, voices, frames, -1, _RUN)
-        return (found @ cut).flatten(4)
+    age = (torch.stack(ages, 1) / SAMPLE_RATE * middle).sum(1) + UNSTRUCK_S * none
+    return Restrikes(streams, torch.stack(candidates, 1), middle, age, shift / SAMPLE_RATE)
 
 
 def remember(values: Tensor, restrikes: Restrikes) -> Tensor:
@@ -205,7 +205,7 @@ def remember(values: Tensor, restrikes: Restrikes) -> Tensor:
 
     Shape: (B, D, T) -> (B, V, D, T - first).
     """
-    found = _rows(functional.pad(values, (1, 0)), restrikes.strike_index)
+    found = _rows(values, restrikes.strike_index)
     return (found * restrikes.strike_weight.unsqueeze(4).to(found.dtype)).sum(1).transpose(2, 3)
 
 
@@ -215,10 +215,9 @@ def remember_own(values: Tensor, restrikes: Restrikes, delay: int = 0) -> Tensor
     Shape: (B, V, D, T) -> (B, V, D, T - first).
     """
     batch, voices, dim, frames = values.shape
-    struck = (restrikes.strike_index > 0).to(restrikes.strike_index.dtype)
-    index = (restrikes.strike_index + delay).clamp(max=frames) * struck
+    index = (restrikes.strike_index + delay).clamp(max=frames)
     index = index.transpose(1, 2).reshape(batch * voices, 2, -1)
-    found = _rows(functional.pad(values.flatten(0, 1), (1, 0)), index)
+    found = _rows(values.flatten(0, 1), index)
     found = found.view(batch, voices, 2, -1, dim)
     weight = restrikes.strike_weight.transpose(1, 2).unsqueeze(4).to(found.dtype)
     return (found * weight).sum(2).transpose(2, 3)
@@ -229,46 +228,50 @@ def struck_keys(voice_logits: Tensor) -> Tensor:
 
     Shape: (B, V, 88, T) -> (B, V, 88, T).
     """
-    delay = STRUCK_WITHIN_FRAMES - 1
     later = torch.cat(
-        [voice_logits[..., delay:], voice_logits[..., -1:].expand(-1, -1, -1, delay)], 3
+        [voice_logits[..., KEYS_DELAY:], voice_logits[..., -1:].expand(-1, -1, -1, KEYS_DELAY)], 3
     )
     return torch.sigmoid(later)
 
 
-def at_source(values: Tensor, restrikes: Restrikes) -> Tensor:
+def at_source(values: Tensor, restrikes: Restrikes, first: int | None = None) -> Tensor:
     """Values at the place of the piano that each stream reads, between frames linearly.
 
-    Shape: (B, D, T) -> (B, V, D, T - first).
+    Shape: (B, D, T), where the streams have the frames from ``first`` on, or else the last ones
+    -> (B, V, D, frames of the streams).
     """
-    return _behind(values.transpose(1, 2), restrikes.shift).transpose(2, 3)
+    return _behind(values.transpose(1, 2), restrikes.shift, first).transpose(2, 3)
 
 
-def at_attack(values: Tensor, restrikes: Restrikes) -> Tensor:
+def at_attack(values: Tensor, restrikes: Restrikes, first: int | None = None) -> Tensor:
     """Values at the attack that each stream plays, between frames linearly; features last.
 
-    Shape: (B, T, D) -> (B, V, T - first, D).
+    Shape: (B, T, D), as for ``at_source`` -> (B, V, frames of the streams, D).
     """
-    return _behind(values, restrikes.shift + restrikes.age)
+    return _behind(values, restrikes.shift + restrikes.age, first)
 
 
-def _behind(values: Tensor, seconds: Tensor) -> Tensor:
-    """Frames of (B, T, D) so many seconds (B, V, T') before each of the last T': (B, V, T', D)."""
+def _behind(values: Tensor, seconds: Tensor, first: int | None) -> Tensor:
+    """Frames of (B, T, D) so many seconds (B, V, T') before each from ``first``: (B, V, T', D)."""
     batch, frames, dim = values.shape
     shift = seconds * (SAMPLE_RATE / HOP_LENGTH)
-    here = torch.arange(frames, device=values.device, dtype=torch.float32)
+    start = frames - shift.shape[2] if first is None else first
+    here = torch.arange(shift.shape[2], device=values.device, dtype=torch.float32) + start
     # The fraction is taken from the distance: from the place itself it would grow coarse with it.
     whole = torch.ceil(shift)
     part = (whole - shift).unsqueeze(3)
-    before = (here[-shift.shape[2] :] - whole).clamp(min=0.0, max=frames - 1.0)
+    before = (here - whole).clamp(min=0.0, max=frames - 1.0)
     left = _take(values, before)
     right = _take(values, (before + 1).clamp(max=frames - 1.0))
     return left + part * (right - left)
 
 
 def _rows(values: Tensor, index: Tensor) -> Tensor:
-    """Frames of (B, D, T) at indices (B, ..): (B, .., D)."""
-    return _take(values.transpose(1, 2), index)
+    """Frames of (B, D, T) at indices plus one, (B, ..): (B, .., D).
+
+    Where the index is 0 (none) it is some frame, which must weigh nothing.
+    """
+    return _take(values.transpose(1, 2), (index - 1).clamp(min=0.0))
 
 
 def _take(values: Tensor, index: Tensor) -> Tensor:

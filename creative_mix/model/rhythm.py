@@ -58,7 +58,11 @@ class RhythmHead(nn.Module):
         self.level = nn.Conv1d(width, VOICES, 1, bias=False) if levels else None
 
     def forward(self, rhythm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        hidden = functional.gelu(self.enter(rhythm))
+        return self.tell(self.enter(rhythm))
+
+    def tell(self, entered: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is read from each frame of the convolved components: (B, D, T)."""
+        hidden = functional.gelu(entered)
         out = self.leave(hidden).float()
         logits, offset = out[:, :VOICES] + REST_LOGIT, 1.5 * torch.tanh(out[:, VOICES])
         if self.level is None:
@@ -82,9 +86,9 @@ def mix_onsets(drums: Onsets, piano: Onsets, rhythm_share: Tensor) -> Onsets:
 def thin_out(onsets: Onsets, density: Tensor) -> Onsets:
     """The onsets of which the weakest are left out: 1 keeps all, 0 none.
 
-    Shape: density (B,).
+    Shape: density (B,), or (B, T) to change over time.
     """
-    threshold = (1 - density).view(-1, 1, 1) * (1 + KEEP_RAMP)
+    threshold = (1 - density).reshape(density.shape[0], 1, -1) * (1 + KEEP_RAMP)
     kept = ((onsets.level - threshold) / KEEP_RAMP + 1).clamp(0.0, 1.0)
     return onsets._replace(probability=onsets.probability * kept)
 
@@ -118,23 +122,39 @@ class Recent(NamedTuple):
     """(B, V, T)"""
 
 
-def last_candidates(strength: Tensor, window: int, ahead: int) -> Recent:
+def places(frames: int | Tensor, like: Tensor) -> Tensor:
+    """Indices plus one of so many frames, in float32, where they stay exact below 2^24."""
+    return torch.arange(1, frames + 1, device=like.device, dtype=torch.float32)
+
+
+def gaps(strength: Tensor, window: int) -> Tensor:
+    """Frames from each to the one before it with any strength; 0 where the window has none.
+
+    A running maximum over index x flag.
+
+    Shape: ``window`` frames and then T of them, (B, V, window + T) -> (B, V, T).
+    """
+    index = places(strength.shape[2], strength)
+    marked = torch.where(strength > 0, index, torch.zeros_like(index))
+    before = functional.max_pool1d(marked[:, :, :-1], window, 1)
+    return torch.where(before > 0, index[window:] - before, torch.zeros_like(before))
+
+
+def last_candidates(strength: Tensor, gap: Tensor, window: int, ahead: int) -> Recent:
     """The last two frames with any strength in the window that ends ``ahead`` frames after t.
 
-    A running maximum over index x flag. Indices stay exact in float32 (below 2^24) and count from
-    the start of what is rendered.
+    Indices count from the first of the frames that are given.
 
-    Shape: (B, V, T) -> two of (B, V, T).
+    Shape: ``window - ahead`` frames, then T and ``ahead`` of them, of strengths and of ``gaps``,
+    both (B, V, window + T) -> two of (B, V, T).
     """
-    frames = strength.shape[2]
-    index = torch.arange(1, frames + 1, device=strength.device, dtype=torch.float32)
+    index = places(strength.shape[2], strength)
     marked = torch.where(strength > 0, index, torch.zeros_like(index))
-    before = functional.max_pool1d(functional.pad(marked, (window, 0))[:, :, :-1], window, 1)
-    newest = torch.maximum(marked, before)
-    newest = torch.cat([newest[:, :, ahead:], newest[:, :, -1:].expand(-1, -1, ahead)], 2)
-    newest = newest[:, :, :frames]
-    second = at_frames(before, newest)
-    return Recent(newest, second)
+    newest = functional.max_pool1d(marked, window + 1, 1)
+    behind = at_frames(gap, newest)
+    second = newest - behind
+    within = (behind > 0) & (second >= index[: newest.shape[2]])
+    return Recent(newest, torch.where(within, second, torch.zeros_like(second)))
 
 
 def at_frames(values: Tensor, index: Tensor) -> Tensor:

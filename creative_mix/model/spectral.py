@@ -68,19 +68,17 @@ class Spectrum(nn.Module):
         for name, value in (("first", first), ("second", second), ("window", window)):
             self.register_buffer(name, value.float(), persistent=False)
 
-    def frames_of(self, audio: Tensor) -> Tensor:
-        """Windows before weighting: (M, N) -> (M, T, length)."""
-        samples = audio.shape[-1]
-        count, reach = frame_count(samples), self.length // HOP_LENGTH
-        whole = (count + reach - 1) * HOP_LENGTH
-        padded = functional.pad(audio, (self.edge, whole - self.edge - samples))
-        hops = padded.view(audio.shape[0], count + reach - 1, HOP_LENGTH)
-        return torch.cat([hops[:, i : i + count] for i in range(reach)], 2)
-
     def forward(self, audio: Tensor) -> Tensor:
-        lead = audio.shape[:-1]
-        windows = self.frames_of(audio.reshape(-1, audio.shape[-1])) * self.window
-        streams, count = windows.shape[:2]
+        samples = audio.shape[-1]
+        whole = (frame_count(samples) - 1) * HOP_LENGTH + self.length
+        return self.over(functional.pad(audio, (self.edge, whole - self.edge - samples)))
+
+    def over(self, audio: Tensor) -> Tensor:
+        """The same of samples with their context: (..., edge + 512 T + edge)."""
+        lead, reach = audio.shape[:-1], self.length // HOP_LENGTH
+        hops = audio.reshape(*lead, -1, HOP_LENGTH).flatten(0, -3)
+        streams, count = hops.shape[0], hops.shape[1] - reach + 1
+        windows = torch.cat([hops[:, i : i + count] for i in range(reach)], 2) * self.window
         with torch.autocast(windows.device.type, enabled=False):
             columns = self.length // self.rows
             rows = self.first @ windows.float().view(streams * count, self.rows, columns)
@@ -101,7 +99,10 @@ class Stft(Spectrum):
         super().__init__()
 
     def inverse(self, spectra: Tensor) -> Tensor:
-        lead, count = spectra.shape[:-3], spectra.shape[-3]
+        return self.overlap(self.windows_of(spectra))
+
+    def windows_of(self, spectra: Tensor) -> Tensor:
+        """Weighted windows, which overlap: (..., T, 2, F) -> (..., T, 2048)."""
         with torch.autocast(spectra.device.type, enabled=False):
             slots = spectra.float().reshape(-1, 2, BINS // _ROWS, _ROWS).permute(3, 0, 1, 2)
             slots = slots.reshape(_ROWS, -1, 2 * BINS // _ROWS)
@@ -112,7 +113,12 @@ class Stft(Spectrum):
         mean = spectra.float().reshape(-1, 2, BINS)[:, 0, :1]
         windows = windows.reshape(-1, WINDOW_LENGTH) * 2.0 - mean
         windows = windows * (self.window / WINDOW_LENGTH)
-        audio = self._overlap_add(windows.view(-1, count, 4, HOP_LENGTH))
+        return windows.view(*spectra.shape[:-2], WINDOW_LENGTH)
+
+    def overlap(self, windows: Tensor) -> Tensor:
+        """Windows added where they overlap: (..., T, 2048) -> (..., 512 T)."""
+        lead, count = windows.shape[:-2], windows.shape[-2]
+        audio = self._overlap_add(windows.reshape(-1, count, 4, HOP_LENGTH))
         # Squared Hann windows at a quarter overlap sum to 1.5, but for the edges of the signal.
         squares = (self.window**2).view(1, 1, 4, HOP_LENGTH).expand(1, count, 4, HOP_LENGTH)
         weight = self._overlap_add(squares)
@@ -132,12 +138,14 @@ class Stft(Spectrum):
 class FineEnergy(nn.Module):
     """Log energies in 24 bands every 64 samples, eight times a frame: where in a frame it begins.
 
-    Shape: (M, N) -> power (M, T, 8 * 24); the caller averages channels before the logarithm.
+    Shape: (..., N) -> power (..., T, 8 * 24); the caller averages channels before the logarithm.
     """
 
     WINDOW = 256
     STEP = 64
     STEPS = HOP_LENGTH // STEP
+    EDGE = (WINDOW - STEP) // 2
+    """Samples by which the windows reach beyond the frame on either side."""
     BINS = (
         1,
         2,
@@ -187,14 +195,17 @@ class FineEnergy(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         samples = audio.shape[-1]
-        count = frame_count(samples)
-        steps, reach = count * self.STEPS, self.WINDOW // self.STEP
-        edge = (self.WINDOW - self.STEP) // 2
-        tail = (steps + reach - 1) * self.STEP - edge - samples
-        pieces = functional.pad(audio, (edge, tail)).view(audio.shape[0], -1, self.STEP)
-        windows = torch.cat([pieces[:, i : i + steps] for i in range(reach)], 2)
+        whole = frame_count(samples) * HOP_LENGTH
+        return self.over(functional.pad(audio, (self.EDGE, whole - samples + self.EDGE)))
+
+    def over(self, audio: Tensor) -> Tensor:
+        """The same of samples with their context: (..., EDGE + 512 T + EDGE)."""
+        lead, reach = audio.shape[:-1], self.WINDOW // self.STEP
+        pieces = audio.reshape(*lead, -1, self.STEP)
+        steps = pieces.shape[-2] - reach + 1
+        windows = torch.cat([pieces[..., i : i + steps, :] for i in range(reach)], -1)
         with torch.autocast(audio.device.type, enabled=False):
             parts = windows.float() @ self.basis
         bands = len(self.BINS)
         power = parts[..., :bands] ** 2 + parts[..., bands:] ** 2
-        return power.reshape(audio.shape[0], count, self.features)
+        return power.reshape(*lead, -1, self.features)

@@ -15,7 +15,7 @@ from creative_mix.model.encoder import Encoder, log_power, mean_power
 from creative_mix.model.pitch import KeyReader
 from creative_mix.model.refiner import just_before, loudest_ahead
 from creative_mix.model.restrike import (
-    STRUCK_WITHIN_FRAMES,
+    KEYS_DELAY,
     Restrikes,
     at_attack,
     at_source,
@@ -162,14 +162,9 @@ class CreativeMix(nn.Module):
             controls = Controls(piano.new_ones(1), piano.new_ones(1))
         drum_logits, drum_offset, drum_level = self.drum_rhythm(analysis.components[:, 0])
         piano_logits, piano_offset, own_level = self.piano_rhythm(analysis.components[:, 3])
+        hits = Onsets(torch.sigmoid(drum_logits), drum_offset, drum_level)
         attacks = Onsets(torch.sigmoid(piano_logits), piano_offset, own_level)
-        share = weights[:, 0] / (weights[:, 0] + weights[:, 3])
-        mixed = mix_onsets(
-            Onsets(torch.sigmoid(drum_logits), drum_offset, drum_level), attacks, share
-        )
-        permit_logits = self._permit(encoding, share)
-        onsets = mixed._replace(probability=mixed.probability * torch.sigmoid(permit_logits))
-        onsets = thin_out(onsets, controls.density)
+        onsets, permit_logits = self.strike(hits, attacks, weights, encoding, controls.density)
         used_strikes, used_attacks = known or (onsets, attacks)
         lookback = decoder_field(self.config)[0]
         first = (
@@ -209,6 +204,19 @@ class CreativeMix(nn.Module):
             voice_logits=voice_logits,
         )
 
+    def strike(
+        self, hits: Onsets, attacks: Onsets, weights: Tensor, encoding: Tensor, density: Tensor
+    ) -> tuple[Onsets, Tensor]:
+        """What is struck, of the drums' hits and the piano's attacks, and the cascade's word on it.
+
+        The word is logits, (B, V, T).
+        """
+        share = weights[:, 0] / (weights[:, 0] + weights[:, 3])
+        mixed = mix_onsets(hits, attacks, share)
+        permit_logits = self._permit(encoding, share)
+        onsets = mixed._replace(probability=mixed.probability * torch.sigmoid(permit_logits))
+        return thin_out(onsets, density), permit_logits
+
     def _permit(self, encoding: Tensor, share: Tensor) -> Tensor:
         """The cascade's word on strikes, which may differ for the piano's own: (B, V, T)."""
         own = (1 - share).unsqueeze(1) * self.permit_own(encoding).float()
@@ -244,14 +252,17 @@ class CreativeMix(nn.Module):
     ) -> Keys:
         """The sounding keys, and what of them strikes have struck and streams play."""
         sounding = torch.sigmoid(key_logits)
-        delay = STRUCK_WITHIN_FRAMES - 1
-        struck = remember_own(torch.sigmoid(voice_logits), restrikes, delay)
+        struck = remember_own(torch.sigmoid(voice_logits), restrikes, KEYS_DELAY)
         now = sounding[:, :, sounding.shape[2] - struck.shape[3] :]
         levels = self.decoder.owners.levels(sounding, piano_power)
         return Keys(now, struck * now.unsqueeze(1), at_source(levels, restrikes))
 
     def _drum_timbre(self, drum_spectra: Tensor, weights: Tensor) -> Tensor:
-        """The drums' own sound, as far as the selector asks for input_timbre: (B, 1, 512 T).
+        """The drums' own sound, as far as the selector asks for it: (B, 1, 512 T)."""
+        return self.stft.inverse(self.colour(drum_spectra.mean(1), weights)).unsqueeze(1)
+
+    def colour(self, drum_spectra: Tensor, weights: Tensor) -> Tensor:
+        """The drums' spectra, (B, T, 2, F), as far as the selector asks for input_timbre.
 
         None of it below a share of UNASKED_TIMBRE: where all else is silent, however little of it
         would be all that is heard.
@@ -259,7 +270,7 @@ class CreativeMix(nn.Module):
         share = weights[:, 2] / (weights[:, 2] + weights[:, 5])
         asked = ((share - UNASKED_TIMBRE) / (1 - UNASKED_TIMBRE)).clamp(min=0.0) ** 1.5
         gain = torch.exp(self.drum_tone) * asked.unsqueeze(2)  # (B, T, F)
-        return self.stft.inverse(drum_spectra.mean(1) * gain.unsqueeze(2)).unsqueeze(1)
+        return drum_spectra * gain.unsqueeze(2)
 
 
 def describe_ages(restrikes: Restrikes) -> Tensor:
