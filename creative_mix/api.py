@@ -177,7 +177,9 @@ def render_files(
             renderer = loading.result()
             if renderer.notice:
                 say(renderer.notice)
-            where = "cuda" if renderer.device == "cuda" else f"cpu, {renderer.threads} threads"
+            where = renderer.device
+            if where == "cpu":
+                where += f", {renderer.threads} threads"
             say(f"device: {where}")
             return renderer
 

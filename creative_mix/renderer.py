@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .audio import FloatArray
+from .binding import bind
 from .constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
 from .errors import CreativeMixError, DeviceError, ModelFileError, OptionError
 from .options import BIAS_RANGE, Device
@@ -98,13 +99,13 @@ class Renderer:
     Args:
         model_path: an ONNX file that `creative-mix export` wrote; by default the model that comes
             with the package.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "tensorrt".
         threads: CPU threads, at least 1; by default as many as there are cores.
         chunk_frames: frames of the result that one call makes, at least 1.
 
     Raises:
         RuntimeMissingError: no ONNX Runtime is installed.
-        DeviceError: `device` is "cuda" and CUDA cannot be used.
+        DeviceError: `device` is "cuda" or "tensorrt" and cannot be used.
         ModelFileError: the file is missing or not such a model.
     """
 
@@ -118,6 +119,9 @@ class Renderer:
         path = WEIGHTS_PATH if model_path is None else Path(model_path)
         session = open_session(path, device, threads)
         self._session = session.run
+        self._call = bind(session)
+        # On a GPU every new shape costs a choice of kernels, an engine, or memory.
+        self._one_shape = session.device != "cpu"
         self.device = session.device
         self.threads = session.threads
         self.notice = session.notice
@@ -212,7 +216,8 @@ class Renderer:
         """Return frames `first` to `last`, from all the frames that they depend on."""
         # Beyond its ends a recording is silent: the model must hear a first stroke begin.
         begin = first - self.info.lookback_frames
-        start, stop = begin * HOP_LENGTH, (last + self.info.lookahead_frames) * HOP_LENGTH
+        filled = first + self.chunk_frames if self._one_shape else last
+        start, stop = begin * HOP_LENGTH, (filled + self.info.lookahead_frames) * HOP_LENGTH
         feeds = {
             "drums": _read_padded(read_drums, start, stop, length)[None],
             "piano": _read_padded(read_piano, start, stop, length)[None],
@@ -222,10 +227,10 @@ class Renderer:
         if skipped:
             feeds[SKIP_INPUT] = np.array([skipped], np.int64)
         try:
-            mix, weights, strikes = self._session.run(["mix", "weights", "strikes"], feeds)
+            mix, weights, strikes = self._call(["mix", "weights", "strikes"], feeds)
         except Exception as error:
             # The runtime has a class of its own for every kind of failure.
-            remedy = "use --device cpu" if self.device == "cuda" else "is there enough memory?"
+            remedy = "is there enough memory?" if self.device == "cpu" else "use --device cpu"
             reason = str(error).splitlines()[0][:160]
             raise DeviceError(
                 f"the model failed on the {self.device} near {max(0, start) / SAMPLE_RATE:.1f} s "
