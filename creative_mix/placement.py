@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ class Placement:
 
     copies: Counter[str]
     """Copies between the memories of host and device, by operator."""
+
+    operations: int = 0
+    """Floating-point operations of the convolutions and matrix products."""
+
+    moved_bytes: int = 0
+    """What the nodes read and wrote, counted anew at each of them."""
 
     @property
     def fallen(self) -> Counter[str]:
@@ -77,14 +84,36 @@ def read_placement(events: list[dict[str, Any]]) -> Placement:
     seen: set[str] = set()
     nodes: dict[str, Counter[str]] = {}
     copies: Counter[str] = Counter()
+    operations = moved_bytes = 0
     for event in events:
         name = str(event.get("name", ""))
         if event.get("cat") != "Node" or not name.endswith("_kernel_time") or name in seen:
             continue
         seen.add(name)
-        operator = event["args"]["op_name"]
+        told = event["args"]
+        operator = told["op_name"]
         if operator in COPIES:
             copies[operator] += 1
-        else:
-            nodes.setdefault(event["args"]["provider"], Counter())[operator] += 1
-    return Placement(nodes, copies)
+            continue
+        nodes.setdefault(told["provider"], Counter())[operator] += 1
+        operations += _operations(operator, told)
+        sizes = (told.get(f"{kind}_size", 0) for kind in ("activation", "parameter", "output"))
+        moved_bytes += sum(map(int, sizes))
+    return Placement(nodes, copies, operations, moved_bytes)
+
+
+def _operations(operator: str, told: dict[str, Any]) -> int:
+    """Return twice the multiplications of a convolution or a matrix product, for others 0."""
+    inputs, made = _shapes(told, "input"), _shapes(told, "output")
+    if len(inputs) < 2 or not made:
+        return 0
+    if operator.endswith("Conv"):
+        return 2 * prod(made[0]) * prod(inputs[1][1:])
+    if operator.endswith(("MatMul", "Gemm")) and len(inputs[0]) > 1 and len(made[0]) > 1:
+        # One of the last two sizes is the rows', whichever way the matrix lies.
+        return 2 * prod(made[0]) * (prod(inputs[0][-2:]) // max(1, made[0][-2]))
+    return 0
+
+
+def _shapes(told: dict[str, Any], side: str) -> list[list[int]]:
+    return [shape for each in told.get(f"{side}_type_shape", ()) for shape in each.values()]

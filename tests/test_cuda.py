@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from conftest import make_drums, make_piano
-from standin import LEAST_SAMPLES, write_standin
+from standin import LEAST_SAMPLES, LOOKAHEAD_FRAMES, LOOKBACK_FRAMES, write_standin
 
 from creative_mix import Renderer, renderer, runtime
 from creative_mix.binding import BoundCall
@@ -136,6 +136,9 @@ def test_tensorrt_that_does_not_load_is_said(
 
 def test_nodes_are_counted_by_provider(standin_model: Path) -> None:
     placement = place(standin_model, "cpu", feeds_of(LEAST_SAMPLES))
+    frames, width = LEAST_SAMPLES // HOP_LENGTH, LOOKBACK_FRAMES + 1 + LOOKAHEAD_FRAMES
+    assert placement.operations == 2 * frames * (HOP_LENGTH + width)
+    assert placement.moved_bytes > 3 * 4 * LEAST_SAMPLES
     (kinds,) = placement.nodes.values()
     assert set(placement.nodes) == {"CPUExecutionProvider"}
     # The runtime may fuse or fold what lies around it, but not these.
