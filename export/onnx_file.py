@@ -9,16 +9,18 @@ import warnings
 from collections.abc import Mapping
 from importlib import metadata as distribution
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
 from creative_mix.export.field import LEAST_SAMPLES, receptive_field
+from creative_mix.export.half import compute_in_half
 from creative_mix.model.restrike import struck_keys
 from creative_mix.model.rhythm import strike_times
 from creative_mix.model.system import Controls, CreativeMix
@@ -29,7 +31,7 @@ OPSETS = (17, 20)
 """Lowest and highest that torch's exporter writes and that the tests run."""
 Precision = Literal["fp32", "fp16"]
 INPUTS = ("drums", "piano", "bias")
-OPTIONAL = {
+OPTIONAL: dict[str, NDArray[Any]] = {
     "skip_frames": np.zeros(1, np.int64),
     "bias_curve": np.zeros((1, len(COMPONENT_NAMES), 1), np.float32),
     "density": np.ones(1, np.float32),
@@ -71,7 +73,7 @@ class Graph(nn.Module):
         density: Tensor | None = None,
         dynamics: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        skip = 0 if skip_frames is None else skip_frames[0]
+        skip = 0 if skip_frames is None else _beside_sizes(skip_frames, drums)[0]
         controls = None
         if density is not None and dynamics is not None and bias_curve is not None:
             controls = Controls(density, dynamics)
@@ -88,6 +90,15 @@ class Graph(nn.Module):
         )
 
 
+def _beside_sizes(count: Tensor, audio: Tensor) -> Tensor:
+    """The count, made to depend on a size, of which it takes nothing.
+
+    Beside a GPU, ONNX Runtime keeps arithmetic on sizes on the host, where slices want their
+    bounds; a count that is an input alone it would send to the GPU and fetch back at every use.
+    """
+    return count + torch._shape_as_tensor(audio)[2:] * 0
+
+
 def export_onnx(
     model: CreativeMix,
     path: str | Path,
@@ -96,6 +107,7 @@ def export_onnx(
     precision: Precision = "fp16",
     opset: int = OPSET,
     static_samples: int | None = None,
+    compute: Precision = "fp32",
 ) -> None:
     """Write ``path``, a checked ONNX file with dynamic batch, channels and length.
 
@@ -104,10 +116,11 @@ def export_onnx(
     model : the torch model
     path : where to write; an existing file is replaced once the new one is whole
     version : of the weights; the package's own by default
-    precision : in which the weights are stored; the arithmetic is float32 either way
+    precision : in which the weights are stored
     opset : the ONNX version, within OPSETS
     static_samples : the one length that the file takes, for runtimes that want it fixed; such a
         file has none of the optional inputs
+    compute : the arithmetic of the networks; "fp16" is for GPUs, and slower on most CPUs
     """
     path = Path(path)
     graph = Graph(model).eval()
@@ -144,12 +157,14 @@ def export_onnx(
         restore_duplicates(proto, parameters)
         if precision == "fp16":
             halve_weights(proto, set(parameters))
+        if compute == "fp16":
+            compute_in_half(proto)
         if static_samples is None:
             for name, default in OPTIONAL.items():
                 proto.graph.initializer.append(numpy_helper.from_array(default, name))
         else:
             fix_outputs(proto, static_samples)
-        describe(proto, model, version or distribution.version("creative-mix"))
+        describe(proto, model, version or distribution.version("creative-mix"), compute)
         onnx.checker.check_model(proto, full_check=True)
         whole = Path(folder) / path.name
         onnx.save(proto, str(whole))
@@ -202,7 +217,9 @@ def halve_weights(proto: onnx.ModelProto, names: set[str]) -> None:
         proto.graph.node.insert(0, cast)
 
 
-def describe(proto: onnx.ModelProto, model: CreativeMix, version: str) -> None:
+def describe(
+    proto: onnx.ModelProto, model: CreativeMix, version: str, compute: Precision = "fp32"
+) -> None:
     """Metadata that any runtime can read."""
     lookback, lookahead = receptive_field(model.config)
     entries = {
@@ -215,6 +232,7 @@ def describe(proto: onnx.ModelProto, model: CreativeMix, version: str) -> None:
         "version": version,
         "licence": "MIT",
         "format_version": 1,
+        "compute": compute,
         "model_config": json.dumps(dataclasses.asdict(model.config)),
     }
     for key, value in entries.items():
