@@ -131,6 +131,7 @@ def render_files(
     device: Device = "auto",
     threads: int | None = None,
     model_path: str | os.PathLike[str] | None = None,
+    renderer: Renderer | None = None,
     say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> FileResult:
@@ -145,9 +146,11 @@ def render_files(
         settings: how to mix.
         subtype: one of `creative_mix.audio.output.SUBTYPES`; by default the piano's.
         force: whether an existing output may be replaced.
-        device: "auto", "cpu" or "cuda".
-        threads: CPU threads; by default as many as there are cores.
+        device: "auto", "cpu", "cuda" or "tensorrt"; not used where `renderer` is given.
+        threads: CPU threads, by default as many as there are cores; not used where `renderer` is
+            given.
         model_path: another model than the one that comes with the package.
+        renderer: a loaded model, to render many recordings with.
         say: called with one line for everything that was decided.
         progress: called with the share that is done, 0..1.
 
@@ -170,18 +173,19 @@ def render_files(
         stack.callback(writer.discard)
         # The model loads while the recordings come in.
         loading = stack.enter_context(ThreadPoolExecutor(1)).submit(
-            Renderer, model_path, device, threads
+            lambda: renderer or Renderer(model_path, device, threads)
         )
 
         def load() -> Renderer:
-            renderer = loading.result()
-            if renderer.notice:
-                say(renderer.notice)
-            where = renderer.device
-            if where == "cpu":
-                where += f", {renderer.threads} threads"
-            say(f"device: {where}")
-            return renderer
+            loaded = loading.result()
+            if loaded is not renderer:
+                if loaded.notice:
+                    say(loaded.notice)
+                where = loaded.device
+                if where == "cpu":
+                    where += f", {loaded.threads} threads"
+                say(f"device: {where}")
+            return loaded
 
         for source in (first, second):
             if source.file_channels > 2:
