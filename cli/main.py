@@ -19,13 +19,14 @@ COMMANDS = {
     "render": "Render drums and piano to a file; what is done when no command is named.",
     "pairs": "Make pairs of drums and piano of which the answer is known.",
     "train": "Train a model on such pairs.",
+    "serve": "Serve a page that renders, for a browser or, through HARP, a DAW.",
     "info": "Print what a model file is and how to feed it.",
     "export": "Write a trained model as the ONNX file that renders.",
     "evaluate": "Score renders, beside fixed baselines.",
     "ablate": "Score a model with each of its parts taken out.",
 }
 
-EXTRAS = {"render": "cpu", "info": "cpu", "export": "export"}
+EXTRAS = {"render": "cpu", "serve": "app", "info": "cpu", "export": "export"}
 """The extra that a command needs; "train" where none is named here."""
 
 
