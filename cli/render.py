@@ -6,78 +6,63 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..constants import COMPONENT_NAMES
-from ..options import BIAS_RANGE, DEVICES, FITS, SUBTYPES
+from ..cli.mixing_options import mixing_options
+from ..options import DEVICES, SUBTYPES
 
-
-class Bias(click.ParamType):
-    """NAME=+X for one of the six components."""
-
-    name = "NAME=±X"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float]:
-        if isinstance(value, tuple):
-            return value
-        name, _, amount = str(value).partition("=")
-        if name not in COMPONENT_NAMES:
-            self.fail(f"{value!r}: give NAME=X, with a NAME of {', '.join(COMPONENT_NAMES)}")
-        try:
-            number = float(amount)
-        except ValueError:
-            self.fail(f"{value!r}: {amount!r} is not a number", param, ctx)
-        low, high = BIAS_RANGE
-        if not low <= number <= high:
-            self.fail(f"{value!r} is not in the range {low:g} to {high:g}", param, ctx)
-        return name, number
+if TYPE_CHECKING:
+    from ..mixing import Settings
 
 
 @click.command()
-@click.argument("drums", type=click.Path(path_type=Path))
-@click.argument("piano", type=click.Path(path_type=Path))
+@click.argument("drums", type=click.Path())
+@click.argument("piano", type=click.Path())
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     metavar="OUTPUT",
-    help="File to write, .wav or .flac; as long as the drums.",
+    help="File to write, .wav or .flac; as long as the drums. A dash writes a WAV to standard "
+    "output.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace OUTPUT if it exists.")
+@mixing_options
 @click.option(
-    "--fit",
-    type=click.Choice(FITS),
-    default="loop",
-    show_default=True,
-    help="A piano shorter than the drums is looped, stretched in time, or followed by silence; a "
-    "longer one is cut, or stretched.",
+    "--midi",
+    type=click.Path(),
+    metavar="MID",
+    help="Also write what was composed as MIDI: every note that is struck, when and how hard.",
 )
 @click.option(
-    "--mix",
-    type=click.FloatRange(0.0, 1.0),
-    default=0.0,
-    show_default=True,
-    metavar="0..1",
-    help="Share of the untouched piano in the output.",
+    "--weights",
+    type=click.Path(),
+    metavar="CSV",
+    help="Also write the six weights and the strikes over time, a line a frame.",
 )
 @click.option(
-    "--bias",
-    type=Bias(),
+    "--report",
+    "reports",
+    type=click.Path(),
     multiple=True,
-    help="Draw the selection towards a component (-8 to 8; may be repeated): "
-    + ", ".join(COMPONENT_NAMES)
-    + ". The input is the drums, the target is the piano.",
+    metavar="HTML|JSON",
+    help="Also write a page to look at and listen to (.html), or its figures (.json); may be "
+    "repeated.",
 )
 @click.option(
     "--subtype",
     type=click.Choice(SUBTYPES, case_sensitive=False),
     metavar="SUBTYPE",
     help=f"Sample format of OUTPUT: {', '.join(SUBTYPES)}.  [default: the piano's]",
+)
+@click.option(
+    "--dither/--no-dither",
+    default=True,
+    show_default=True,
+    help="Whether an output of up to 24 bits is dithered.",
 )
 @click.option(
     "--device",
@@ -97,23 +82,50 @@ class Bias(click.ParamType):
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def render(
-    drums: Path,
-    piano: Path,
-    output: Path,
+    drums: str,
+    piano: str,
+    output: str,
     force: bool,
-    fit: Any,
-    mix: float,
-    bias: tuple[tuple[str, float], ...],
+    settings: Settings,
+    midi: str | None,
+    weights: str | None,
+    reports: tuple[str, ...],
     subtype: str | None,
+    dither: bool,
     device: Any,
     threads: int | None,
     model: Path | None,
     quiet: bool,
 ) -> None:
-    """Let the PIANO play the rhythm of the DRUMS (WAV, FLAC, OGG or MP3)."""
-    from ..api import Settings, render_files
+    """Let the PIANO play the rhythm of the DRUMS (WAV, FLAC, OGG or MP3).
 
+    One of the two may be a dash, for standard input.
+
+    \b
+    creative-mix drums.wav piano.wav -o out.wav
+    creative-mix drums.wav piano.wav -o out.flac --density 0.6 --bias target_rhythm=+2
+    creative-mix drums.wav piano.wav -o out.wav --midi out.mid --report out.html
+    creative-mix drums.wav - -o - < piano.wav | aplay
+    """
+    from ..api import render_files
+    from ..audio.pipes import PIPE, STDOUT_NAME
+    from ..errors import OptionError
+    from ..sidefiles import SideFiles
+
+    if drums == piano == PIPE:
+        raise click.UsageError(
+            "DRUMS and PIANO cannot both come from standard input; give one a file"
+        )
+    try:
+        side = SideFiles(midi, weights, reports)
+    except OptionError as error:
+        raise click.UsageError(str(error)) from error
     started = time.perf_counter()
+
+    def say(line: str) -> None:
+        # Where the audio goes to standard output, words must not.
+        click.echo(line, err=output == PIPE)
+
     with ExitStack() as stack:
         progress = None
         if sys.stderr.isatty() and not quiet:
@@ -128,22 +140,25 @@ def render(
             drums,
             piano,
             output,
-            settings=Settings(fit, mix, dict(bias)),
+            settings=settings,
             subtype=subtype,
+            dither=dither,
             force=force,
             device=device,
             threads=threads,
             model_path=model,
-            say=None if quiet else click.echo,
+            side=side,
+            say=None if quiet else say,
             progress=progress,
         )
     if quiet:
         return
     if result.weights:
-        click.echo("selected: " + "  ".join(f"{n} {w:.2f}" for n, w in result.weights.items()))
+        say("selected: " + "  ".join(f"{n} {w:.2f}" for n, w in result.weights.items()))
     took = time.perf_counter() - started
-    click.echo(
-        f"{result.path}: {result.duration_s:.2f} s, {result.sample_rate} Hz, "
+    name = STDOUT_NAME if output == PIPE else result.path
+    say(
+        f"{name}: {result.duration_s:.2f} s, {result.sample_rate} Hz, "
         f"{'stereo' if result.channels == 2 else 'mono'}, {result.subtype}, "
         f"{result.strikes} strikes; took {took:.1f} s ({result.duration_s / took:.1f} x real time)"
     )

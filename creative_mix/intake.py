@@ -39,6 +39,64 @@ class Signal(Protocol):
     def blocks(self) -> Iterator[FloatArray]: ...
 
 
+class Section:
+    """The part of a signal that is wanted; it is one itself.
+
+    Args:
+        signal: the whole.
+        start_s: where the part begins.
+        duration_s: how long it is; by default it goes on to the end.
+    """
+
+    def __init__(
+        self, signal: Signal, start_s: float = 0.0, duration_s: float | None = None
+    ) -> None:
+        self._signal = signal
+        self._duration_s = duration_s
+        self.name = signal.name
+        self.sample_rate = signal.sample_rate
+        self.channels = signal.channels
+        self._first = round(start_s * signal.sample_rate)
+        wanted = None if duration_s is None else max(1, round(duration_s * signal.sample_rate))
+        self._count = wanted
+        self._given = 0
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield the part in order.
+
+        Shape: each (C, any).
+
+        Raises:
+            AudioFileError: the signal ends before the part begins.
+        """
+        at = 0
+        for block in self._signal.blocks():
+            begin = max(0, self._first - at)
+            at += block.shape[1]
+            piece = block[:, begin:]
+            if self._count is not None:
+                piece = piece[:, : self._count - self._given]
+            if piece.shape[1]:
+                self._given += piece.shape[1]
+                yield piece
+            if self._given == self._count:
+                return
+        if not self._given:
+            raise AudioFileError(
+                f"{self.name}: lasts {at / self.sample_rate:.2f} s, and the start asked for is at "
+                f"{self._first / self.sample_rate:.2f} s; give an earlier one"
+            )
+
+    def notes(self) -> list[str]:
+        """Return a line where less has come than was wanted."""
+        if self._count is None or self._given == self._count:
+            return []
+        return [
+            f"{self.name}: {self._given / self.sample_rate:.2f} s of the {self._duration_s:g} s "
+            "asked for are there"
+        ]
+
+
 @dataclass(frozen=True)
 class Recording:
     """A signal at the model's rate."""

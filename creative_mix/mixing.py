@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .audio import FloatArray
 from .audio.fit import FittedPiano, falling, stretch_blocks
-from .audio.levels import CEILING_DB, LevelMeter, to_db, to_gain
+from .audio.levels import LevelMeter, to_gain
 from .audio.rates import resample_blocks, resampled_length
 from .audio.store import SampleStore
+from .audio.tempo import clear_tempo
 from .constants import COMPONENT_NAMES, SAMPLE_RATE, STRIKE_THRESHOLD
+from .controls import Controls, bias_vector
+from .curve import BiasCurve
 from .errors import OptionError
-from .intake import Recording, Signal, check_length, describe_pair, take_in
-from .options import FITS, Fit
-from .renderer import Progress, Renderer, bias_vector
+from .finishing import Finish, choose_finish
+from .intake import Recording, Section, Signal, check_length, describe_pair, take_in
+from .options import CLIPS, FITS, LONGEST_TAIL_S, LOUDNESS_RANGE, Clip, Fit
+from .renderer import Block, Progress, Renderer
+from .trace import Trace
 
 MATCH_DB = 24.0
 """Most that the result's level is changed to follow the piano's."""
@@ -39,12 +44,72 @@ class Settings:
     bias: Mapping[str, float] = field(default_factory=dict)
     """Bias of the selector by component name, each -8..8."""
 
+    bias_curve: BiasCurve | None = None
+    """Added to it, over the seconds of the output."""
+
+    density: float = 1.0
+    """Share of the strikes that stay, the strongest first, 0..1."""
+
+    dynamics: float = 1.0
+    """Factor on the differences between loud and soft strikes, 0..2."""
+
+    start_s: float = 0.0
+    """Where in the drums to begin."""
+
+    duration_s: float | None = None
+    """How much of the drums to take; by default all that follow."""
+
+    tail_s: float = 0.0
+    """How long the last notes ring on after the drums, 0..600."""
+
+    loudness_lufs: float | None = None
+    """Loudness of the result, -70..0; by default the piano's."""
+
+    clip: Clip = "rescale"
+    """What to do about peaks that would clip: "rescale" makes the whole quieter, "limit" holds them
+    down, "none" leaves them."""
+
     def __post_init__(self) -> None:
         if self.fit not in FITS:
             raise OptionError(f"fit {self.fit!r} is unknown; choose one of {', '.join(FITS)}")
         if not 0.0 <= self.mix <= 1.0:
             raise OptionError(f"mix {self.mix:g} is out of range; give 0 to 1")
         bias_vector(self.bias)
+        _ = self.controls  # it checks its values
+        if not 0.0 <= self.start_s < math.inf:
+            raise OptionError(f"start {self.start_s:g} s is out of range; give 0 or more")
+        if self.duration_s is not None and not 0.0 < self.duration_s < math.inf:
+            raise OptionError(f"duration {self.duration_s:g} s is out of range; give more than 0")
+        if not 0.0 <= self.tail_s <= LONGEST_TAIL_S:
+            raise OptionError(
+                f"tail {self.tail_s:g} s is out of range; give 0 to {LONGEST_TAIL_S:g}"
+            )
+        low, high = LOUDNESS_RANGE
+        if self.loudness_lufs is not None and not low <= self.loudness_lufs <= high:
+            raise OptionError(
+                f"loudness {self.loudness_lufs:g} LUFS is out of range; give {low:g} to {high:g}"
+            )
+        if self.clip not in CLIPS:
+            raise OptionError(f"clip {self.clip!r} is unknown; choose one of {', '.join(CLIPS)}")
+
+    @property
+    def controls(self) -> Controls:
+        """What is asked of the model beside the bias."""
+        return Controls(self.density, self.dynamics, self.bias_curve)
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether any component is drawn at, at any time."""
+        curve = self.bias_curve
+        return any(self.bias.values()) or (curve is not None and not curve.is_flat)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a result was made from, at 44.1 kHz and of its length."""
+
+    drums: SampleStore
+    piano: FittedPiano
 
 
 @dataclass
@@ -52,11 +117,11 @@ class Mixture:
     """A result that waits to be written."""
 
     store: SampleStore
-    """Its samples at the piano's rate, before `gain`."""
+    """Its samples at the piano's rate, before `finish`."""
 
     sample_rate: int
-    gain: float
-    """Brings the peak below full scale where it would clip; else 1."""
+    finish: Finish
+    """What brings them to their level."""
 
     weights: dict[str, float]
     """Mean weight of each component over the frames."""
@@ -67,10 +132,12 @@ class Mixture:
     notes: list[str]
     """One line for everything that was decided."""
 
+    sources: Sources | None = None
+    """Where they were to be kept."""
+
     def blocks(self) -> Iterator[FloatArray]:
-        """Yield the finished samples in order, each of shape (C, any)."""
-        for block in self.store.blocks():
-            yield block * np.float32(self.gain)
+        """Return the finished samples in order, in blocks of shape (C, any)."""
+        return self.finish.blocks(self.store, self.sample_rate)
 
 
 def mix_signals(
@@ -80,68 +147,85 @@ def mix_signals(
     settings: Settings,
     stack: ExitStack,
     progress: Progress | None = None,
+    trace: Trace | None = None,
+    keep_sources: bool = False,
 ) -> Mixture:
     """Return the piano's performance in the rhythm of the drums.
 
-    It lasts as long as the drums and has the piano's rate and channels.
+    It lasts as long as what is taken of the drums and the tail after it, and has the piano's rate
+    and channels.
 
     Args:
         drums: the rhythm.
         piano: the sound and the harmony.
         load: gives the model, once the recordings are in.
         settings: how to mix.
-        stack: closes the result's store.
+        stack: closes the result's store, and those of the sources that are kept.
         progress: called with the share that is done.
+        trace: notes what the model says beside the audio.
+        keep_sources: whether the result shall hold what it was made from.
 
     Raises:
         AudioFileError: a recording is damaged or too short.
     """
     with ExitStack() as inner:
-        taken = take_in(drums, inner)
+        section = Section(drums, settings.start_s, settings.duration_s)
+        taken = take_in(section, inner)
+        heard = taken.store.length
+        frames = taken.frames + round(settings.tail_s * drums.sample_rate)
+        taken.store.append_silence(resampled_length(frames, drums.sample_rate, SAMPLE_RATE) - heard)
         length = taken.store.length
-        out_length = resampled_length(taken.frames, drums.sample_rate, piano.sample_rate)
+        out_length = resampled_length(frames, drums.sample_rate, piano.sample_rate)
         # A piano that is cut need not be read beyond the drums' end.
         limit = None if settings.fit == "stretch" else length
         source = take_in(piano, inner, limit)
         renderer = load()
         for signal, recording in ((drums, taken), (piano, source)):
             check_length(signal, recording, renderer.least_samples)
-        notes = describe_pair(drums, piano, taken, source, settings.fit)
+        notes = section.notes() + describe_pair(drums, piano, taken, source, settings.fit)
         fitted = _fit(source, length, settings.fit, inner)
+        if trace is not None:
+            duration_s = out_length / piano.sample_rate
+            trace.begin(duration_s, settings.dynamics, clear_tempo(taken.store))
 
         rendered = inner.enter_context(SampleStore(piano.channels))
-        wet, dry = LevelMeter(SAMPLE_RATE), LevelMeter(SAMPLE_RATE)
+        match = _LevelMatch(heard)
         counts = _Counts()
         if source.silent:
             notes.append(f"{piano.name}: silent, and so is the output")
-            _render_silence(rendered, fitted, dry)
-        elif taken.silent and not any(settings.bias.values()):
+            rendered.append_silence(length)
+        elif taken.silent and not settings.has_bias:
             notes.append(f"{drums.name}: silent, and so nothing is struck")
-            _render_silence(rendered, fitted, dry)
+            rendered.append_silence(length)
         else:
-            meters = (wet, dry)
-            _render(renderer, taken, source, fitted, rendered, settings, meters, counts, progress)
+            for block in _render(renderer, taken, source, fitted, settings, trace is not None):
+                stop = block.start + block.mix.shape[1]
+                match.add(block.start, block.mix, fitted.read(block.start, stop))
+                rendered.append(block.mix)
+                counts.add(block.weights, block.strikes)
+                if trace is not None:
+                    trace.add(block)
+                if progress is not None:
+                    progress(stop / length)
 
-        gain = _matching_gain(wet, dry)
         out = stack.enter_context(SampleStore(piano.channels))
-        blended = _blend(rendered, fitted, gain, settings.mix)
-        peak = 0.0
-        for block in _fade_end(
+        blended = _blend(rendered, fitted, match.gain, settings.mix)
+        meter = LevelMeter(piano.sample_rate)
+        for piece in _fade_end(
             resample_blocks(blended, SAMPLE_RATE, piano.sample_rate, out_length),
             out_length,
             piano.sample_rate,
         ):
-            peak = max(peak, float(np.abs(block).max(initial=0.0)))
-            out.append(block)
-    ceiling = to_gain(CEILING_DB)
-    final_gain = 1.0
-    if peak > ceiling:
-        final_gain = ceiling / peak
-        notes.append(
-            f"peaks would have clipped: the output is {-to_db(final_gain):.1f} dB quieter than "
-            f"the piano; turn the piano down by as much to keep their levels equal"
-        )
-    return Mixture(out, piano.sample_rate, final_gain, counts.mean_weights(), counts.strikes, notes)
+            meter.add(piece)
+            out.append(piece)
+        sources = None
+        if keep_sources:
+            sources = Sources(taken.store, fitted)
+            stack.enter_context(inner.pop_all())
+    finish = choose_finish(out, meter, piano.sample_rate, settings.loudness_lufs, settings.clip)
+    notes.extend(finish.notes)
+    weights, strikes = counts.mean_weights(), counts.strikes
+    return Mixture(out, piano.sample_rate, finish, weights, strikes, notes, sources)
 
 
 def _fit(source: Recording, length: int, fit: Fit, stack: ExitStack) -> FittedPiano:
@@ -151,6 +235,28 @@ def _fit(source: Recording, length: int, fit: Fit, stack: ExitStack) -> FittedPi
         for block in stretch_blocks(source.store, length, SAMPLE_RATE):
             store.append(block)
     return FittedPiano(store, length, fit, SAMPLE_RATE)
+
+
+class _LevelMatch:
+    """The level of the performance beside the piano's, while there are drums."""
+
+    def __init__(self, heard: int) -> None:
+        self._heard = heard
+        self._wet, self._dry = LevelMeter(SAMPLE_RATE), LevelMeter(SAMPLE_RATE)
+
+    def add(self, start: int, wet: FloatArray, dry: FloatArray) -> None:
+        # In the tail the performance dies away, and the piano it is compared with does not.
+        count = max(0, self._heard - start)
+        self._wet.add(wet[:, :count])
+        self._dry.add(dry[:, :count])
+
+    @property
+    def gain(self) -> float:
+        """Makes the performance as loud as the piano; 1 where either is silent."""
+        change_db = self._dry.loudness_lufs - self._wet.loudness_lufs
+        if not math.isfinite(change_db):
+            return 1.0
+        return to_gain(min(max(change_db, -MATCH_DB), MATCH_DB))
 
 
 class _Counts:
@@ -181,47 +287,20 @@ def _render(
     taken: Recording,
     source: Recording,
     fitted: FittedPiano,
-    rendered: SampleStore,
     settings: Settings,
-    meters: tuple[LevelMeter, LevelMeter],
-    counts: _Counts,
-    progress: Progress | None,
-) -> None:
-    """Append the performance to `rendered`; meter it and the piano along it."""
+    with_notes: bool,
+) -> Iterator[Block]:
+    """Yield the performance in order, at the piano's own level."""
     drums_gain, piano_gain = np.float32(taken.input_gain), np.float32(source.input_gain)
-    length = taken.store.length
-    wet, dry = meters
     for block in renderer.render_blocks(
         lambda start, stop: taken.store.read(start, stop) * drums_gain,
         lambda start, stop: fitted.read(start, stop) * piano_gain,
-        length,
+        taken.store.length,
         settings.bias,
+        settings.controls,
+        with_notes,
     ):
-        stop = block.start + block.mix.shape[1]
-        heard = fitted.read(block.start, stop)
-        mix = block.mix / piano_gain
-        wet.add(mix)
-        dry.add(heard)
-        rendered.append(mix)
-        counts.add(block.weights, block.strikes)
-        if progress is not None:
-            progress(stop / length)
-
-
-def _render_silence(rendered: SampleStore, fitted: FittedPiano, dry: LevelMeter) -> None:
-    step = 1 << 20
-    for start in range(0, fitted.length, step):
-        heard = fitted.read(start, min(fitted.length, start + step))
-        dry.add(heard)
-        rendered.append(np.zeros_like(heard))
-
-
-def _matching_gain(wet: LevelMeter, dry: LevelMeter) -> float:
-    """Return the gain that makes the result as loud as the piano; 1 where either is silent."""
-    change_db = dry.loudness_lufs - wet.loudness_lufs
-    if not math.isfinite(change_db):
-        return 1.0
-    return to_gain(min(max(change_db, -MATCH_DB), MATCH_DB))
+        yield replace(block, mix=block.mix / piano_gain)
 
 
 def _blend(

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
-from creative_mix.export.field import LEAST_SAMPLES, receptive_field
+from creative_mix.export.field import LEAST_SAMPLES, receptive_field, settling_frames
 from creative_mix.export.half import compute_in_half
 from creative_mix.model.restrike import struck_keys
 from creative_mix.model.rhythm import strike_times
@@ -227,6 +227,7 @@ def describe(
         "hop_length": HOP_LENGTH,
         "lookback_frames": lookback,
         "lookahead_frames": lookahead,
+        "settling_frames": settling_frames(model.config),
         "least_samples": LEAST_SAMPLES,
         "component_names": ",".join(COMPONENT_NAMES),
         "version": version,

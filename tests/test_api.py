@@ -48,6 +48,20 @@ def test_flat_arrays_give_a_flat_array(renderer: creative_mix.Renderer) -> None:
     np.testing.assert_array_equal(deep[0], flat)
 
 
+def test_any_layout_in_memory(renderer: creative_mix.Renderer) -> None:
+    # Files are read as (samples, channels), and so arrays come turned round.
+    drums, piano = make_drums(RATE, 1.0), make_piano(RATE, 1.0)
+    turned = np.ascontiguousarray(piano.T).T
+    plain = creative_mix.render(drums, piano, RATE, renderer=renderer)
+    np.testing.assert_array_equal(
+        creative_mix.render(drums, turned, RATE, renderer=renderer), plain
+    )
+    wide = creative_mix.render(
+        drums.astype(np.float64)[:, ::-1][:, ::-1], piano.tolist(), RATE, renderer=renderer
+    )
+    np.testing.assert_array_equal(wide, plain)
+
+
 def test_loudness_follows_the_piano(renderer: creative_mix.Renderer) -> None:
     drums = make_drums(RATE, 4.0)
     for level in (0.1, 0.3):

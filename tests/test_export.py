@@ -14,7 +14,7 @@ from test_model import SMALL
 
 from creative_mix.constants import COMPONENT_NAMES
 from creative_mix.errors import ModelFileError
-from creative_mix.export.field import LEAST_SAMPLES, receptive_field
+from creative_mix.export.field import LEAST_SAMPLES, receptive_field, settling_frames
 from creative_mix.export.onnx_file import export_onnx
 from creative_mix.export.parity import largest_difference, percussive, refuse_drift
 from creative_mix.model.checkpoint import load_model, model_metadata, save_tensors
@@ -60,6 +60,29 @@ def test_skipped_frames_are_context(exported: Path) -> None:
             np.testing.assert_allclose(mine, theirs[..., skip * step :], atol=1e-5)
 
 
+def test_more_silence_before_the_start_changes_nothing(exported: Path) -> None:
+    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
+    sounds = [percussive(40 * 512, 1, 1, 0.2), percussive(40 * 512, 1, 2, 0.5)]
+
+    def after(silent_frames: int) -> np.ndarray:
+        padded = [np.pad(s, ((0, 0), (0, 0), (silent_frames * 512, 0))) for s in sounds]
+        feeds = {
+            "drums": padded[0],
+            "piano": padded[1],
+            "bias": np.zeros((1, 6), np.float32),
+            "skip_frames": np.array([silent_frames], np.int64),
+        }
+        (mix,) = session.run(["mix"], feeds)
+        return np.asarray(mix)
+
+    lookback, settled = receptive_field(SMALL)[0], settling_frames(SMALL)
+    assert settled < lookback
+    whole = after(lookback)
+    assert np.abs(whole).max() > 1e-2
+    np.testing.assert_allclose(after(settled), whole, atol=1e-5)
+    assert np.abs(after(2) - whole).max() > 1e-5
+
+
 def test_controls_are_optional_and_agree_with_torch(exported: Path) -> None:
     session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
     feeds = {
@@ -96,6 +119,7 @@ def test_says_what_it_is(exported: Path) -> None:
     lookback, lookahead = receptive_field(SMALL)
     assert told["sample_rate"] == "44100" and told["hop_length"] == "512"
     assert (told["lookback_frames"], told["lookahead_frames"]) == (str(lookback), str(lookahead))
+    assert told["settling_frames"] == str(settling_frames(SMALL))
     assert told["component_names"] == ",".join(COMPONENT_NAMES)
     assert told["version"] == "test" and told["licence"] == "MIT"
 

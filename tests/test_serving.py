@@ -49,10 +49,13 @@ def test_defaults_change_nothing() -> None:
 
 def test_values_reach_the_settings() -> None:
     values = [
-        {"fit": "none", "mix": 0.25, "target_rhythm": 1.5}.get(control.name, control.value)
+        {"fit": "none", "mix": 0.25, "density": 0.5, "tail_s": 2, "target_rhythm": 1.5}.get(
+            control.name, control.value
+        )
         for control in CONTROLS
     ]
-    assert settings_from(values) == Settings("none", 0.25, {"target_rhythm": 1.5})
+    expected = Settings("none", 0.25, {"target_rhythm": 1.5}, density=0.5, tail_s=2.0)
+    assert settings_from(values) == expected
     values[[control.name for control in CONTROLS].index("mix")] = 7
     with pytest.raises(OptionError, match="mix 7 is out of range"):
         settings_from(values)
@@ -65,7 +68,7 @@ def test_harp_learns_every_control() -> None:
     assert set(told["card"]) == {"name", "description", "author", "tags"}
     kinds = [each["type"] for each in told["inputs"]]
     assert kinds[:3] == ["audio_track", "audio_track", "dropdown"]
-    assert len(kinds) == 2 + len(CONTROLS) and kinds.count("slider") >= 1 + len(COMPONENT_NAMES)
+    assert len(kinds) == 2 + len(CONTROLS) and kinds.count("slider") == 4 + len(COMPONENT_NAMES)
     fields = {
         "audio_track": {"type", "label", "info", "required"},
         "slider": {"type", "label", "info", "value", "minimum", "maximum", "step"},

@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 from typing import BinaryIO
 
-_UNKNOWN_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}
-"""What programs that write to a pipe leave in the header."""
+from .riff import is_wave, walk_chunks
 
 _TAIL_BYTES = 1 << 17
 
 
-def cut_short(path: Path) -> str | None:
-    """Return what is missing of the file, or None where nothing is known to be."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        magic = file.read(12)
-        file.seek(0)
-        if magic[:4] in (b"RIFF", b"RIFX", b"RF64") and magic[8:12] == b"WAVE":
-            return _wave(file, size, big=magic[:4] == b"RIFX")
-        if magic[:4] == b"OggS":
-            return _ogg(file, size)
-        if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and len(magic) > 1 and magic[1] >= 0xE0):
-            return _mp3(file, size)
+def cut_short(file: BinaryIO, size: int) -> str | None:
+    """Return what is missing of a file of `size` bytes, or None where nothing is known to be."""
+    file.seek(0)
+    magic = file.read(12)
+    file.seek(0)
+    if is_wave(magic):
+        return _wave(file, size)
+    if magic[:4] == b"OggS":
+        return _ogg(file, size)
+    if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and len(magic) > 1 and magic[1] >= 0xE0):
+        return _mp3(file, size)
     return None
 
 
-def _wave(file: BinaryIO, size: int, big: bool) -> str | None:
-    order = ">" if big else "<"
-    long_size = None
-    offset = 12
-    while offset + 8 <= size:
-        file.seek(offset)
-        name, length = struct.unpack(f"{order}4sI", file.read(8))
-        if name == b"ds64" and length >= 16:
-            long_size = struct.unpack("<QQ", file.read(16))[1]
-        if name == b"data":
-            if length == 0xFFFFFFFF and long_size is not None:
-                length = long_size
-            there = size - offset - 8
-            if length not in _UNKNOWN_SIZES and length > there:
-                return f"{there} of {length} bytes of audio are there"
+def _wave(file: BinaryIO, size: int) -> str | None:
+    for place in walk_chunks(file, size):
+        if place.name == b"data":
+            there = size - place.start
+            if place.known and place.length > there:
+                return f"{there} of {place.length} bytes of audio are there"
             return None
-        offset += 8 + length + length % 2
     return "it has no audio chunk"
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 import soundfile as sf
@@ -13,6 +14,8 @@ import soundfile as sf
 from ..errors import AudioFileError
 from . import BLOCK_FRAMES, FloatArray
 from .containers import cut_short
+from .metadata import Metadata, clean_strings, read_wave_metadata
+from .pipes import open_source
 from .rates import HIGHEST_RATE, LOWEST_RATE
 
 READABLE = "WAV, FLAC, OGG, MP3"
@@ -27,25 +30,21 @@ class AudioReader:
     More than two channels are mixed down to two.
 
     Args:
-        path: a WAV, FLAC, OGG or MP3 file, or anything else that libsndfile reads.
+        path: a WAV, FLAC, OGG or MP3 file, or anything else that libsndfile reads; a named pipe, or
+            "-" for standard input.
 
     Raises:
         AudioFileError: the file is missing, empty, not audio or cut short.
+        OptionError: standard input is a terminal.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.name = str(path)
-        _check_readable(self.path, self.name)
-        damage = cut_short(self.path)
-        if damage:
-            raise AudioFileError(f"{self.name}: cut short ({damage}); copy or export it again")
+        self._source, self.name = open_source(path)
         try:
-            self._file = sf.SoundFile(self.path)
-        except (sf.LibsndfileError, TypeError, RuntimeError) as error:
-            raise AudioFileError(
-                f"{self.name}: not a recording that can be read; give one of {READABLE}"
-            ) from error
+            self._file = self._open()
+        except BaseException:
+            self._source.close()
+            raise
         self.sample_rate: int = self._file.samplerate
         self.file_channels: int = self._file.channels
         self.format: str = self._file.format
@@ -59,6 +58,48 @@ class AudioReader:
 
         if self.format == "FLAC":
             self._check_end()
+
+    def _open(self) -> sf.SoundFile:
+        self._state = self._present_state()
+        size = self._state[0]
+        try:
+            if not size:
+                raise AudioFileError(f"{self.name}: the file is empty; record or export it again")
+            damage = cut_short(self._source, size)
+            self._chunks = read_wave_metadata(self._source, size)
+            self._source.seek(0)
+        except OSError as error:
+            raise AudioFileError(f"{self.name}: cannot be read ({error.strerror})") from None
+        if damage:
+            raise AudioFileError(f"{self.name}: cut short ({damage}); copy or export it again")
+        source: int | BinaryIO = self._source
+        if os.name == "posix":
+            # By its descriptor libsndfile reads by itself, and reports an error of the disk as one.
+            # Both share one position: from here on it is libsndfile's.
+            source = os.dup(self._source.fileno())
+            os.lseek(source, 0, os.SEEK_SET)
+        try:
+            return sf.SoundFile(source)
+        except (sf.LibsndfileError, TypeError, RuntimeError) as error:
+            raise AudioFileError(
+                f"{self.name}: not a recording that can be read; give one of {READABLE}"
+            ) from error
+
+    def _present_state(self) -> tuple[int, int]:
+        status = os.fstat(self._source.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    def is_at(self, path: str | os.PathLike[str]) -> bool:
+        """Return whether `path` leads to this very file."""
+        try:
+            return os.path.samestat(os.fstat(self._source.fileno()), os.stat(path))
+        except (OSError, ValueError):
+            return False
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says about itself."""
+        return replace(self._chunks, strings=clean_strings(self._file.copy_metadata()))
 
     def _check_end(self) -> None:
         """Look for the last frame, which a shorter reading would never come to."""
@@ -90,7 +131,7 @@ class AudioReader:
 
         Raises:
             AudioFileError: a sample is not a finite number, the file is damaged, or it ends
-                before its header says.
+                before its header says or changes meanwhile.
         """
         count = 0
         while True:
@@ -101,6 +142,10 @@ class AudioReader:
                     f"{self.name}: damaged at {count / self.sample_rate:.2f} s; "
                     "copy or export it again"
                 ) from error
+            if self._present_state() != self._state:
+                raise AudioFileError(
+                    f"{self.name}: changed while it was read; wait until it is whole"
+                )
             if not len(frames):
                 break
             # Every bad sample shows in the sum; the precise search is only for the message.
@@ -124,6 +169,7 @@ class AudioReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._source.close()
 
     def __enter__(self) -> AudioReader:
         return self
@@ -135,20 +181,6 @@ class AudioReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _check_readable(path: Path, name: str) -> None:
-    try:
-        if path.is_dir():
-            raise AudioFileError(f"{name}: is a folder; give a recording ({READABLE})")
-        with path.open("rb") as file:
-            first = file.read(1)
-    except FileNotFoundError:
-        raise AudioFileError(f"{name}: no such file; check the path") from None
-    except OSError as error:
-        raise AudioFileError(f"{name}: cannot be read ({error.strerror})") from None
-    if not first:
-        raise AudioFileError(f"{name}: the file is empty; record or export it again")
 
 
 # Rows: left, right.  5.1 as L R C LFE Ls Rs after ITU-R BS.775, the LFE left out.

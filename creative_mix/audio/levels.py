@@ -72,7 +72,9 @@ class LevelMeter:
     def _energy(self, samples: FloatArray) -> npt.NDArray[np.float64]:
         # Scaled to 1, so that float32 holds the squares of any level.
         scale = max(float(samples.max()), -float(samples.min())) or 1.0
-        slabs = (samples / np.float32(scale)).reshape(samples.shape[0], -1, self._slab)
+        slabs = np.ascontiguousarray(samples / np.float32(scale)).reshape(
+            samples.shape[0], -1, self._slab
+        )
         spectra = np.fft.rfft(slabs).astype(np.complex64, copy=False).view(np.float32)
         power = np.square(spectra, out=spectra) @ self._weight
         energy: npt.NDArray[np.float64] = power.sum(axis=0, dtype=np.float64) * scale**2

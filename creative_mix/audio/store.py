@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from types import TracebackType
@@ -39,25 +40,32 @@ class SampleStore:
             AudioFileError: the temporary folder is full.
         """
         interleaved = np.ascontiguousarray(block.T, dtype=np.float32)
-        self._file.seek(self.length * self._frame_bytes)
-        try:
+        with _disk_errors():
+            self._file.seek(self.length * self._frame_bytes)
             self._file.write(interleaved.tobytes())
-        except OSError as error:
-            raise AudioFileError(
-                f"{tempfile.gettempdir()}: cannot hold the intermediate audio "
-                f"({error.strerror}); free some space or set TMPDIR to another folder"
-            ) from error
         self.length += block.shape[1]
+
+    def append_silence(self, length: int) -> None:
+        """Add `length` samples of silence at the end."""
+        while length > 0:
+            count = min(length, BLOCK_FRAMES)
+            self.append(np.zeros((self.channels, count), np.float32))
+            length -= count
 
     def read(self, start: int, stop: int) -> FloatArray:
         """Return samples `start` to `stop`, fewer where the store ends sooner.
 
         Shape: (C, stop - start).
+
+        Raises:
+            AudioFileError: the temporary folder is full.
         """
-        stop = min(stop, self.length)
+        start, stop = min(start, self.length), min(stop, self.length)
         count = max(0, stop - start)
-        self._file.seek(start * self._frame_bytes)
-        raw = self._file.read(count * self._frame_bytes)
+        # Reading writes out what is still waiting, so that it, too, may find the disk full.
+        with _disk_errors():
+            self._file.seek(start * self._frame_bytes)
+            raw = self._file.read(count * self._frame_bytes)
         frames = np.frombuffer(raw, dtype=np.float32).reshape(count, self.channels)
         return np.array(frames.T, order="C")
 
@@ -68,7 +76,9 @@ class SampleStore:
 
     def close(self) -> None:
         """Give the memory or the disk space back."""
-        self._file.close()
+        # What could not be written is not wanted any more.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> SampleStore:
         return self
@@ -80,3 +90,22 @@ class SampleStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AudioFileError(
+            f"{temporary_folder()}: cannot hold the intermediate audio ({error.strerror}); "
+            "free some space or set TMPDIR to another folder"
+        ) from error
+
+
+def temporary_folder() -> str:
+    """Return the name of the folder for temporary files, or what to call it where there is none."""
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return "the temporary folder"

@@ -18,7 +18,7 @@ from creative_mix.model.config import ModelConfig
 from creative_mix.model.encoder import log_power, mean_power
 from creative_mix.model.layers import ConvNeXtBlock, FrameNorm, Pointwise, fill_bias
 from creative_mix.model.pitch import KEYS, BinOwners
-from creative_mix.model.refiner import DecayLimiter, GainRefiner
+from creative_mix.model.refiner import CombLimiter, DecayLimiter, GainRefiner
 from creative_mix.model.rhythm import OWN_LEVEL, VOICES
 from creative_mix.model.spectral import BINS, Stft
 
@@ -39,7 +39,7 @@ class Keys(NamedTuple):
     struck: Tensor
     """(B, V, 88, T) probability that the voice's last strike struck it, and it still sounds."""
     heard: Tensor
-    """(B, V, 88, T) its power where the voice's stream reads the piano; of the loudest key 1."""
+    """(B, V, 88, T) its power where the voice's stream reads the piano."""
 
 
 class Strikes(NamedTuple):
@@ -102,6 +102,7 @@ class Decoder(nn.Module):
         self.ownership = nn.Parameter(torch.full((VOICES, 1, 1), 0.3))
         self.level_strength = nn.Parameter(torch.full((VOICES, 1), 0.5))
         self.limiter = DecayLimiter()
+        self.comb_limiter = CombLimiter()
         self.refiner = GainRefiner(config.refiner_bins, config.refiner_width, width)
         self.envelope = nn.Conv1d(width, ENVELOPE_STEPS, 1)
         self.generated = Pointwise(width, 3 * BINS)
@@ -133,10 +134,13 @@ class Decoder(nn.Module):
 
         last = hidden.transpose(1, 2)
         logits = self.gains(last).view(batch, frames, SOURCES, BINS).transpose(1, 2)
-        owned = self.owners(keys.struck, keys.heard)
+        owned, expected = self.owners(keys.struck, keys.heard)
         excess, held_down = self.limiter(loudness[:, 1:], strikes.struck)
+        held_down = held_down + self.comb_limiter(loudness[:, 1:], expected)
         own = functional.pad(self.ownership * owned + held_down, (0, 0, 0, 0, 1, 0))
-        logits = self.refiner(logits + own, loudness, owned, excess, strikes, hidden).float()
+        logits = self.refiner(
+            logits + own, loudness, owned, excess, expected, strikes, hidden
+        ).float()
         gain = MAX_GAIN * torch.sigmoid(logits)  # (B, 4, T, F)
         factors = self._level_factors(strikes).unsqueeze(3)
         shaped = self._generate(last, present)  # (B, C, T, 2, F)

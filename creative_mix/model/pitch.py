@@ -155,7 +155,7 @@ class BinOwners(nn.Module):
         self.rest = nn.Parameter(torch.full((BINS,), -12.0))
 
     def levels(self, sounding: Tensor, power: Tensor) -> Tensor:
-        """The power of every key, relative to the loudest of the frame's.
+        """The power of every key: times its comb, and added up over the keys, the spectrum's.
 
         Shape: probabilities (B, 88, T) and the piano's mean power (B, T, F) -> (B, 88, T).
         """
@@ -167,16 +167,21 @@ class BinOwners(nn.Module):
             for _ in range(self.ROUNDS):
                 ratio = heard / (level @ shapes + 1e-6)
                 level = level * (ratio @ shapes.t()) / norm
-            level = (level / level.amax(2, keepdim=True).clamp(min=1e-6)) ** 2
-        return level.transpose(1, 2)
+        return (level**2).transpose(1, 2)
 
-    def forward(self, struck: Tensor, heard: Tensor) -> Tensor:
-        """Log share of a stream's bins that belongs to what was struck, -8 .. 0.
+    def forward(self, struck: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
+        """Log share of a stream's bins that belongs to what was struck, and its own log power.
 
-        Shape: struck (probabilities) and heard (levels), both (B, V, 88, T) -> (B, V, T, F).
+        The share, -8 .. 0, is that of all keys' combs; the power, on the scale of ``log_power``,
+        is what the struck keys would have there by themselves.
+
+        Shape: struck (probabilities) and heard (powers), both (B, V, 88, T) -> both (B, V, T, F).
         """
         with torch.autocast(struck.device.type, enabled=False):
             combs, rest = torch.exp(self.combs.float()), torch.exp(self.rest.float())
             heard = heard.float().transpose(2, 3)
+            loudest = heard.amax(3, keepdim=True).clamp(min=1e-9)
+            heard = heard / loudest
             mine = (struck.float().transpose(2, 3) * heard) @ combs
-            return torch.log(mine / (heard @ combs + rest) + 3e-4)
+            share = torch.log(mine / (heard @ combs + rest) + 3e-4)
+            return share, log_power(mine * loudest)

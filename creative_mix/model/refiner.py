@@ -40,6 +40,27 @@ class DecayLimiter(nn.Module):
         return excess, excess * functional.softplus(self.strength) * -4.0
 
 
+class CombLimiter(nn.Module):
+    """Holds every bin of a stream to what the struck keys have there by themselves.
+
+    What lies above that, between their partials above all, is other notes' and the room's.
+
+    Shape: log powers of the streams and of the struck keys' combs, both (B, V, T, F)
+    -> what it takes from the logits, (B, V, T, F).
+    """
+
+    MARGIN = 0.4
+    """By how much a partial may exceed its comb's, on the scale of ``log_power``: about 9 dB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strength = nn.Parameter(torch.full((VOICES, 1, BINS), -1.0))
+
+    def forward(self, now: Tensor, expected: Tensor) -> Tensor:
+        surplus = functional.relu(now - expected - self.MARGIN)
+        return surplus * functional.softplus(self.strength) * -4.0
+
+
 def loudest_ahead(powers: Tensor) -> Tensor:
     """The loudest of each frame and the next few: (B, T, F) -> (B, T, F)."""
     ahead = DecayLimiter.ATTACK_FRAMES - 1
@@ -65,8 +86,9 @@ class GainRefiner(nn.Module):
     belongs to a note that was ringing already. The same small network looks at every bin and the
     frames just before, knowing which bin it is and what the decoder thinks of the frame.
 
-    Shape: logits and log powers, both (B, 4, T, F), what the voices own and by how much they exceed
-    their attacks, both (B, V, T, F), hidden (B, D, T) -> logits (B, 4, T, F).
+    Shape: logits and log powers, both (B, 4, T, F); what the voices own, by how much they exceed
+    their attacks, and the log powers of the keys struck, all (B, V, T, F); hidden (B, D, T)
+    -> logits (B, 4, T, F).
     """
 
     LOOKBACK = 2
@@ -76,7 +98,7 @@ class GainRefiner(nn.Module):
     def __init__(self, bins: int, width: int, hidden_dim: int) -> None:
         super().__init__()
         self.bins = bins
-        self.enter = nn.Conv2d(2 * SOURCES + 3 * VOICES, width, (1, 5), padding=(0, 2))
+        self.enter = nn.Conv2d(2 * SOURCES + 4 * VOICES, width, (1, 5), padding=(0, 2))
         self.place = nn.Parameter(torch.zeros(width, bins))
         self.frame = nn.Conv1d(hidden_dim, width, 1)
         self.near = nn.Conv2d(width, width, (1 + self.LOOKBACK, 3), padding=(0, 1))
@@ -89,12 +111,13 @@ class GainRefiner(nn.Module):
         powers: Tensor,
         owned: Tensor,
         excess: Tensor,
+        expected: Tensor,
         strikes: Strikes,
         hidden: Tensor,
     ) -> Tensor:
         risen = functional.relu(strikes.struck[..., : self.bins] - strikes.before)
         known = [part[..., : self.bins] for part in (logits, powers, owned, excess)]
-        low = self.enter(torch.cat([*known, risen], 1))
+        low = self.enter(torch.cat([*known, risen, expected[..., : self.bins]], 1))
         low = low + self.place.unsqueeze(1) + self.frame(hidden).unsqueeze(3)
         low = functional.gelu(low)
         near = functional.gelu(self.near(functional.pad(low, (0, 0, self.LOOKBACK, 0))))

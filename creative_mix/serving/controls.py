@@ -8,7 +8,7 @@ from typing import Any
 
 from ..constants import COMPONENT_NAMES
 from ..mixing import Settings
-from ..options import BIAS_RANGE, FITS
+from ..options import BIAS_RANGE, DENSITY_RANGE, DYNAMICS_RANGE, FITS
 
 _ORIGINS = {"input": "drums", "target": "piano"}
 
@@ -65,6 +65,18 @@ CONTROLS: tuple[Control, ...] = (
         "loop",
     ),
     Slider("mix", "Untouched piano", "Its share in the result.", 0.0, 1.0, 0.01, 0.0),
+    Slider(
+        "density", "Density", "Strikes that stay, the strongest first.", *DENSITY_RANGE, 0.01, 1.0
+    ),
+    Slider(
+        "dynamics",
+        "Dynamics",
+        "Differences between loud and soft strikes; 1 is as drummed.",
+        *DYNAMICS_RANGE,
+        0.01,
+        1.0,
+    ),
+    Slider("tail_s", "Tail", "Seconds that the last notes ring on.", 0.0, 10.0, 0.1, 0.0),
     *(_bias_slider(name) for name in COMPONENT_NAMES),
 )
 """In the order in which their values come."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.errors import TrainingError
 from creative_mix.training.checkpoints import BEST, LAST
 from creative_mix.training.config import TrainingConfig
@@ -69,6 +70,7 @@ def run(
             for line in trainer.inventory.lines():
                 journal.say(line)
             _begin(trainer, journal, resume, force)
+            journal.say(plan_line(trainer))
             flags = trainer.train(journal)
         best = trainer.output / BEST
         return Outcome(
@@ -95,6 +97,27 @@ def make_ready(config: TrainingConfig, device: str) -> None:
         keep_freed_memory()
     elif config.bfloat16:
         torch.set_float32_matmul_precision("high")
+
+
+def plan_line(trainer: Trainer) -> str:
+    """What a run is about to do, or why there is nothing to do."""
+    config, ranks = trainer.config, trainer.ranks
+    if trainer.step >= config.steps:
+        return (
+            f"nothing to do: this run is at step {trainer.step} of {config.steps}. Raise `steps`, "
+            "or begin anew from its weights with `initial` and another `output`"
+        )
+    sizes = [(p.numel(), p.requires_grad) for p in trainer.learner.trainee.model.parameters()]
+    learning = sum(size for size, learns in sizes if learns)
+    parts = [
+        f"steps {trainer.step + 1} to {config.steps}: {config.batch_size} crops of "
+        f"{config.crop_frames * HOP_LENGTH / SAMPLE_RATE:.1f} s each",
+        f"{learning / 1e6:.1f} of {sum(size for size, _ in sizes) / 1e6:.1f} M parameters learn",
+        f"{'bfloat16' if config.bfloat16 else 'float32'} on {ranks.device.type}",
+    ]
+    if ranks.world > 1 or config.accumulate > 1:
+        parts.append(f"{ranks.world} ranks, {config.accumulate} micro-steps")
+    return ", ".join(parts)
 
 
 def _begin(trainer: Trainer, journal: Journal, resume: str | None, force: bool) -> None:
