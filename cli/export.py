@@ -45,8 +45,8 @@ from ..errors import OptionError
     "--static-samples",
     type=click.IntRange(min=2048),
     metavar="N",
-    help="Fix the length to N samples, for runtimes that cannot do without; the file then has no "
-    "input skip_frames.  [default: any length]",
+    help="Fix the length to N samples, for runtimes that cannot do without; the file then has none "
+    "of the optional inputs.  [default: any length]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 def export(
@@ -61,11 +61,12 @@ def export(
     """Write CHECKPOINT (.safetensors or .onnx) as one self-contained ONNX file.
 
     The file is compared with torch at four lengths, or at its only one, before it gets its name;
-    one that drifts is not kept.
+    one that drifts, or in which a strike lies in another frame, is not kept.
 
     \b
     creative-mix export runs/mine/best.safetensors -o mine.onnx
     creative-mix export runs/mine/best.safetensors -o small.onnx --static-samples 441000
+    creative-mix export runs/mine/best.safetensors -o gpu.onnx --compute fp16
     """
     check_output(output, force)
     click.echo(write_onnx(checkpoint, output, precision, opset, static_samples, compute))
@@ -117,4 +118,4 @@ def write_onnx(
         draft.unlink(missing_ok=True)
     size = output.stat().st_size / 1e6
     where = "four lengths" if static_samples is None else f"{static_samples} samples"
-    return f"{output}: {size:.1f} MB, within {difference:.1e} of torch at {where}"
+    return f"{output}: {size:.1f} MB, within {difference:.1e} of torch at {where}, no strike moved"
