@@ -49,6 +49,10 @@ def serve(
 
     Open its address in a browser, or give it to HARP, which brings it into Reaper, Logic or Live.
     One render runs at a time. Uploads and results are kept for an hour at most.
+
+    \b
+    creative-mix serve
+    creative-mix serve --port 0 --device cuda
     """
     import gradio  # noqa: F401 - before the model is loaded: it may be missing
 

@@ -112,7 +112,7 @@ def test_what_is_wrong_is_one_line_without_folders(
     with pytest.raises(AudioFileError, match=r"^words\.wav: not a recording") as caught:
         service.render(str(words), str(pair[1]), DEFAULTS)
     assert "\n" not in str(caught.value)
-    with pytest.raises(OptionError, match="the piano are missing"):
+    with pytest.raises(OptionError, match="the piano is missing"):
         service.render(str(pair[0]), None, DEFAULTS)
 
 

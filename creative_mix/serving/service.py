@@ -76,10 +76,10 @@ class Service:
             StoppedError: the owner cancelled the job.
             CreativeMixError: of another kind, with one line that names the file and the remedy.
         """
-        for name, path in (("drums", drums), ("piano", piano)):
-            if not path:
-                raise OptionError(f"the {name} are missing; give a recording of them")
-        assert drums and piano
+        if not drums:
+            raise OptionError("the drums are missing; give a recording of them")
+        if not piano:
+            raise OptionError("the piano is missing; give a recording of it")
         settings = settings_from(values)
         lines: list[str] = []
         job = _Job(owner, threading.Event())
