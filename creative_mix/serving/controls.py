@@ -59,8 +59,9 @@ def _bias_slider(component: str) -> Slider:
 CONTROLS: tuple[Control, ...] = (
     Choice(
         "fit",
-        "A piano shorter than the drums",
-        "is looped, stretched in time, or followed by silence; a longer one is cut, or stretched.",
+        "Fit",
+        "A shorter piano is looped, stretched in time, or followed by silence; "
+        "a longer one is cut, or stretched.",
         FITS,
         "loop",
     ),

@@ -99,8 +99,10 @@ def build_page(service: Service) -> Any:
     ) as page:
         gr.Markdown(_ABOUT)
         with gr.Row():
-            drums = gr.Audio(type="filepath", label="Drums", sources=["upload"])
-            piano = gr.Audio(type="filepath", label="Piano", sources=["upload"])
+            # Gradio's button to share would send the recording to somebody else's server.
+            given: dict[str, Any] = {"type": "filepath", "sources": ["upload"], "buttons": []}
+            drums = gr.Audio(label="Drums", **given)
+            piano = gr.Audio(label="Piano", **given)
         plain = [control for control in CONTROLS if control.name not in COMPONENT_NAMES]
         made = {}
         with gr.Row():
@@ -114,7 +116,7 @@ def build_page(service: Service) -> Any:
         mix = gr.Audio(type="filepath", label="Mix", interactive=False, buttons=["download"])
         with gr.Row():
             notes = gr.Textbox(label="Notes", lines=4, interactive=False)
-            weights = gr.Label(label="Selected")
+            weights = gr.Label(label="Selected", show_heading=False)
         rendering = start.click(
             on_page, inputs, [mix, notes, weights], api_name="render", **one_at_a_time
         )
@@ -136,6 +138,7 @@ def _component(control: Control) -> Any:
         "label": control.label,
         "info": control.info,
         "value": control.value,
+        "min_width": 120,
     }
     if isinstance(control, Choice):
         return gr.Dropdown(choices=list(control.choices), **shared)
