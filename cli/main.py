@@ -22,6 +22,7 @@ COMMANDS = {
     "weights": "Write what is selected and struck over time as CSV, without the audio.",
     "pairs": "Make pairs of drums and piano of which the answer is known.",
     "train": "Train a model on such pairs.",
+    "serve": "Serve a page that renders, for a browser or, through HARP, a DAW.",
     "info": "Print what a model file is and how to feed it.",
     "export": "Write a trained model as the ONNX file that renders.",
     "evaluate": "Score renders, beside fixed baselines.",
@@ -29,7 +30,14 @@ COMMANDS = {
     "completion": "Print the script by which bash, zsh or fish completes this command.",
 }
 
-EXTRAS = {"render": "cpu", "batch": "cpu", "weights": "cpu", "info": "cpu", "export": "export"}
+EXTRAS = {
+    "render": "cpu",
+    "batch": "cpu",
+    "weights": "cpu",
+    "serve": "app",
+    "info": "cpu",
+    "export": "export",
+}
 """The extra that a command needs; "train" where none is named here."""
 
 

@@ -194,7 +194,7 @@ def render_files(
         subtype: one of `creative_mix.audio.output.SUBTYPES`; by default the piano's.
         dither: whether outputs of up to 24 bits are dithered.
         force: whether an existing output may be replaced.
-        device: "auto", "cpu" or "cuda"; not used where `renderer` is given.
+        device: "auto", "cpu", "cuda" or "tensorrt"; not used where `renderer` is given.
         threads: CPU threads, by default as many as there are cores; not used where `renderer` is
             given.
         model_path: another model than the one that comes with the package.
@@ -234,7 +234,9 @@ def render_files(
             if loaded is not renderer:
                 if loaded.notice:
                     say(loaded.notice)
-                where = "cuda" if loaded.device == "cuda" else f"cpu, {loaded.threads} threads"
+                where = loaded.device
+                if where == "cpu":
+                    where += f", {loaded.threads} threads"
                 say(f"device: {where}")
             return loaded
 

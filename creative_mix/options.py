@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-Device = Literal["auto", "cpu", "cuda"]
-DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda")
+Device = Literal["auto", "cpu", "cuda", "tensorrt"]
+DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "tensorrt")
 
 Fit = Literal["loop", "stretch", "none"]
 FITS: tuple[Fit, ...] = ("loop", "stretch", "none")

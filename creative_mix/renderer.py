@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .audio import FloatArray
+from .binding import bind
 from .constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
 from .controls import PLAIN, Controls, bias_vector
 from .errors import CreativeMixError, DeviceError, ModelFileError, OptionError
@@ -97,13 +98,13 @@ class Renderer:
     Args:
         model_path: an ONNX file that `creative-mix export` wrote; by default the model that comes
             with the package.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "tensorrt".
         threads: CPU threads, at least 1; by default as many as there are cores.
         chunk_frames: frames of the result that one call makes, at least 1.
 
     Raises:
         RuntimeMissingError: no ONNX Runtime is installed.
-        DeviceError: `device` is "cuda" and CUDA cannot be used.
+        DeviceError: `device` is "cuda" or "tensorrt" and cannot be used.
         ModelFileError: the file is missing or not such a model.
     """
 
@@ -117,6 +118,9 @@ class Renderer:
         path = WEIGHTS_PATH if model_path is None else Path(model_path)
         session = open_session(path, device, threads)
         self._session = session.run
+        self._call = bind(session)
+        # On a GPU every new shape costs a choice of kernels, an engine, or memory.
+        self._one_shape = session.device != "cpu"
         self.device = session.device
         self.threads = session.threads
         self.notice = session.notice
@@ -233,9 +237,12 @@ class Renderer:
     ) -> Block:
         """Return frames `first` to `last`, from all the frames that they depend on."""
         # Beyond its ends a recording is silent: the model must hear a first stroke begin. Once it
-        # has settled, more silence would only cost time.
-        begin = max(first - self.info.lookback_frames, -self.info.settling_frames)
-        end = last + self.info.lookahead_frames
+        # has settled, more silence only costs time, though on a GPU less than another shape.
+        begin, end = first - self.info.lookback_frames, last + self.info.lookahead_frames
+        if self._one_shape:
+            end = first + self.chunk_frames + self.info.lookahead_frames
+        else:
+            begin = max(begin, -self.info.settling_frames)
         start, stop = begin * HOP_LENGTH, end * HOP_LENGTH
         feeds = {
             "drums": _read_padded(read_drums, start, stop, length)[None],
@@ -247,10 +254,10 @@ class Renderer:
         if skipped:
             feeds[SKIP_INPUT] = np.array([skipped], np.int64)
         try:
-            mix, weights, strikes, *told = self._session.run(outputs, feeds)
+            mix, weights, strikes, *told = self._call(outputs, feeds)
         except Exception as error:
             # The runtime has a class of its own for every kind of failure.
-            remedy = "use --device cpu" if self.device == "cuda" else "is there enough memory?"
+            remedy = "is there enough memory?" if self.device == "cpu" else "use --device cpu"
             reason = str(error).splitlines()[0][:160]
             raise DeviceError(
                 f"the model failed on the {self.device} near {max(0, start) / SAMPLE_RATE:.1f} s "

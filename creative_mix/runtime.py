@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,16 @@ from .errors import DeviceError, ModelFileError, OptionError, RuntimeMissingErro
 from .options import DEVICES, Device
 
 _CUDA = "CUDAExecutionProvider"
+_TENSORRT = "TensorrtExecutionProvider"
 _CUDA_OPTIONS = {
     # An exhaustive search for the fastest convolution costs seconds at every new length.
     "cudnn_conv_algo_search": "HEURISTIC",
+    # One-dimensional convolutions run along the last axis, in which their frames lie.
+    "cudnn_conv1d_pad_to_nc1d": "1",
     # Full float32, so that the devices agree.
     "use_tf32": "0",
+    # Memory grows by what is asked for, not to the next power of two.
+    "arena_extend_strategy": "kSameAsRequested",
 }
 
 
@@ -30,13 +35,16 @@ class Session:
     """`onnxruntime.InferenceSession`."""
 
     device: str
-    """Where it runs: "cpu" or "cuda"."""
+    """Where it runs: "cpu", "cuda" or "tensorrt"."""
 
     threads: int
     """Threads that it uses on the CPU."""
 
-    notice: str | None
+    notice: str | None = None
     """Why "auto" did not get the GPU that the installed runtime is made for."""
+
+    memory: str = "cpu"
+    """Where its buffers lie: "cpu" or "cuda"."""
 
 
 def cpu_threads() -> int:
@@ -46,17 +54,24 @@ def cpu_threads() -> int:
     return os.cpu_count() or 1
 
 
-def open_session(model_path: Path, device: Device = "auto", threads: int | None = None) -> Session:
+def open_session(
+    model_path: Path,
+    device: Device = "auto",
+    threads: int | None = None,
+    profile: Path | None = None,
+) -> Session:
     """Return a session that runs the model, on a device that has been verified.
 
     Args:
         model_path: an ONNX file.
-        device: "cuda" fails where CUDA cannot be used; "auto" then takes the CPU and says so.
+        device: "cuda" and "tensorrt" fail where they cannot be used; "auto" takes CUDA or the CPU
+            and says so.
         threads: CPU threads, at least 1; by default as many as there are cores.
+        profile: how the names of the files begin that a profile is written to; none by default.
 
     Raises:
         RuntimeMissingError: no ONNX Runtime is installed.
-        DeviceError: `device` is "cuda" and CUDA cannot be used.
+        DeviceError: `device` is "cuda" or "tensorrt" and cannot be used.
         ModelFileError: the file is missing or no model.
         OptionError: `device` or `threads` is out of range.
     """
@@ -75,24 +90,73 @@ def open_session(model_path: Path, device: Device = "auto", threads: int | None 
     # Patterns of memory are kept for every length that is met, and hold far more than one run.
     options.enable_mem_pattern = False
     options.log_severity_level = 4
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
 
     if device == "cpu":
-        return Session(_create(ort, model_path, options, []), "cpu", threads, None)
+        return Session(_create(ort, model_path, options, []), "cpu", threads)
+    if device == "tensorrt":
+        return Session(
+            _create_tensorrt(ort, model_path, options), "tensorrt", threads, memory="cuda"
+        )
     if _CUDA not in ort.get_available_providers():
         if device == "cuda":
             raise DeviceError(
                 "CUDA cannot be used: the installed onnxruntime has no CUDA; replace it by "
                 "pip uninstall onnxruntime && pip install 'creative-mix[cuda]', or use --device cpu"
             )
-        return Session(_create(ort, model_path, options, []), "cpu", threads, None)
+        return Session(_create(ort, model_path, options, []), "cpu", threads)
     complaint = _load_cuda_libraries(ort)
     session = _create(ort, model_path, options, [(_CUDA, _CUDA_OPTIONS)])
     if session.get_providers()[0] == _CUDA:
-        return Session(session, "cuda", threads, None)
+        return Session(session, "cuda", threads, memory="cuda")
     reason = complaint or "is there an NVIDIA GPU with its driver, and CUDA and cuDNN?"
     if device == "cuda":
         raise DeviceError(f"CUDA cannot be used ({reason}); mend that or use --device cpu")
     return Session(session, "cpu", threads, f"CUDA cannot be used ({reason}), so the CPU is")
+
+
+def _create_tensorrt(ort: Any, model_path: Path, options: Any) -> Any:
+    """Return a session whose first provider is TensorRT; what it cannot run falls to CUDA.
+
+    Raises:
+        DeviceError: TensorRT cannot be used.
+    """
+    if _TENSORRT not in ort.get_available_providers():
+        raise DeviceError(
+            "TensorRT cannot be used: the installed onnxruntime has none; replace it by "
+            "pip uninstall onnxruntime && pip install 'creative-mix[cuda]' tensorrt, or use "
+            "--device cpu"
+        )
+    complaint = _load_cuda_libraries(ort)
+    # Its package loads the libraries that the provider links to.
+    with suppress(Exception):
+        __import__("tensorrt")
+    # Building an engine takes minutes, so it is kept: one for every shape of the input.
+    folder = _cache_folder() / "tensorrt"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(folder),
+    }
+    # Where it cannot be loaded, the runtime prints that and goes on without it.
+    with redirect_stdout(io.StringIO()):
+        session = _create(ort, model_path, options, [(_TENSORRT, kept), (_CUDA, _CUDA_OPTIONS)])
+    if session.get_providers()[0] == _TENSORRT:
+        return session
+    reason = complaint or "are its libraries installed, in the version that onnxruntime asks for?"
+    raise DeviceError(
+        f"TensorRT cannot be used ({reason}); pip install tensorrt, or use --device cuda"
+    )
+
+
+def _cache_folder() -> Path:
+    """Return this program's folder for what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "creative-mix"
 
 
 def load_runtime() -> Any:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
 from creative_mix.export.field import LEAST_SAMPLES, receptive_field, settling_frames
+from creative_mix.export.half import compute_in_half
 from creative_mix.model.restrike import struck_keys
 from creative_mix.model.rhythm import strike_times
 from creative_mix.model.system import Controls, CreativeMix
@@ -73,7 +74,7 @@ class Graph(nn.Module):
         density: Tensor | None = None,
         dynamics: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        skip = 0 if skip_frames is None else skip_frames[0]
+        skip = 0 if skip_frames is None else _beside_sizes(skip_frames, drums)[0]
         controls = None
         if density is not None and dynamics is not None and bias_curve is not None:
             controls = Controls(density, dynamics)
@@ -90,6 +91,15 @@ class Graph(nn.Module):
         )
 
 
+def _beside_sizes(count: Tensor, audio: Tensor) -> Tensor:
+    """The count, made to depend on a size, of which it takes nothing.
+
+    Beside a GPU, ONNX Runtime keeps arithmetic on sizes on the host, where slices want their
+    bounds; a count that is an input alone it would send to the GPU and fetch back at every use.
+    """
+    return count + torch._shape_as_tensor(audio)[2:] * 0
+
+
 def export_onnx(
     model: CreativeMix,
     path: str | Path,
@@ -98,6 +108,7 @@ def export_onnx(
     precision: Precision = "fp16",
     opset: int = OPSET,
     static_samples: int | None = None,
+    compute: Precision = "fp32",
 ) -> None:
     """Write ``path``, a checked ONNX file with dynamic batch, channels and length.
 
@@ -106,10 +117,11 @@ def export_onnx(
     model : the torch model
     path : where to write; an existing file is replaced once the new one is whole
     version : of the weights; the package's own by default
-    precision : in which the weights are stored; the arithmetic is float32 either way
+    precision : in which the weights are stored
     opset : the ONNX version, within OPSETS
     static_samples : the one length that the file takes, for runtimes that want it fixed; such a
         file has none of the optional inputs
+    compute : the arithmetic of the networks; "fp16" is for GPUs, and slower on most CPUs
     """
     path = Path(path)
     graph = Graph(model).eval()
@@ -128,11 +140,13 @@ def export_onnx(
         dynamic = _fixed(DYNAMIC)
     proto = trace(graph, example, names, list(OUTPUTS), dynamic, opset, path.parent)
     settle_weights(proto, model, precision)
+    if compute == "fp16":
+        compute_in_half(proto)
     if static_samples is None:
         add_defaults(proto, OPTIONAL)
     else:
         fix_outputs(proto, static_samples)
-    describe(proto, model, version)
+    describe(proto, model, version, compute)
     write_checked(proto, path)
 
 
@@ -265,6 +279,7 @@ def describe(
     proto: onnx.ModelProto,
     model: CreativeMix,
     version: str | None,
+    compute: Precision = "fp32",
     more: Mapping[str, object] | None = None,
 ) -> None:
     """Metadata that any runtime can read; without a version, with the package's own."""
@@ -280,6 +295,7 @@ def describe(
         "version": version or distribution.version("creative-mix"),
         "licence": "MIT",
         "format_version": 1,
+        "compute": compute,
         "model_config": json.dumps(dataclasses.asdict(model.config)),
         **(more or {}),
     }

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from creative_mix.constants import COMPONENT_NAMES, SAMPLE_RATE
+from creative_mix.constants import COMPONENT_NAMES, SAMPLE_RATE, STRIKE_THRESHOLD
 from creative_mix.errors import ModelFileError
 from creative_mix.export.field import LEAST_SAMPLES
 from creative_mix.model.checkpoint import load_model
 
 TOLERANCE = 1e-4
 """Largest difference of any sample, of full scale."""
+HALF_TOLERANCE = 2e-3
+"""The same where networks compute in float16."""
 LENGTHS = (LEAST_SAMPLES, 30_001, 3 * SAMPLE_RATE + 17, 8 * SAMPLE_RATE)
 """Samples; none is the export's own."""
 
@@ -40,13 +44,31 @@ def percussive(samples: int, channels: int, seed: int, gap_s: float) -> NDArray[
     return np.clip(sound, -1, 1)[None].astype(np.float32)
 
 
-def largest_difference(
-    path: str | Path, lengths: tuple[int, ...] | None = None, channels: int = 2, batch: int = 1
-) -> dict[int, float]:
-    """Largest difference between ONNX Runtime and torch, over all outputs, for every length.
+class Agreement(NamedTuple):
+    """How ONNX Runtime's results differ from torch's at one length."""
 
-    By default the lengths are LENGTHS, or the one that the file takes.
+    samples: int
+    difference: float
+    """Largest, over mix, weights and strikes."""
+    moved_strikes: int
+    """Frames with a strike in one of the two results alone."""
+
+
+def strike_frames(strikes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where a strike lies: the probability is above the threshold, and no neighbour's is higher.
+
+    Shape: (B, T) -> (B, T).
     """
+    padded = np.pad(strikes, ((0, 0), (1, 1)))
+    highest = (strikes >= padded[:, :-2]) & (strikes > padded[:, 2:])
+    found: NDArray[np.bool_] = highest & (strikes > STRIKE_THRESHOLD)
+    return found
+
+
+def compare(
+    path: str | Path, lengths: tuple[int, ...] | None = None, channels: int = 2, batch: int = 1
+) -> Iterator[Agreement]:
+    """Run an ONNX file beside torch; by default at LENGTHS, or the one that the file takes."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -54,7 +76,6 @@ def largest_difference(
     if lengths is None:
         only = session.get_inputs()[1].shape[2]
         lengths = (only,) if isinstance(only, int) else LENGTHS
-    found = {}
     for length in lengths:
         inputs = {
             "drums": np.concatenate([percussive(length, 2, 10 + i, 0.2) for i in range(batch)]),
@@ -66,12 +87,24 @@ def largest_difference(
         outputs = session.run(["mix", "weights", "strikes"], inputs)
         with torch.inference_mode():
             result = model(*(torch.from_numpy(inputs[name]) for name in inputs))
-        expected = (result.mix, result.weights, result.strikes)
-        found[length] = max(
-            float(np.abs(mine - theirs.numpy()).max())
+        expected = [each.numpy() for each in (result.mix, result.weights, result.strikes)]
+        moved = strike_frames(outputs[2]) != strike_frames(expected[2])
+        difference = max(
+            float(np.abs(mine - theirs).max())
             for mine, theirs in zip(outputs, expected, strict=True)
         )
-    return found
+        yield Agreement(length, difference, int(moved.sum()))
+
+
+def largest_difference(
+    path: str | Path, lengths: tuple[int, ...] | None = None, channels: int = 2, batch: int = 1
+) -> dict[int, float]:
+    """Largest difference between ONNX Runtime and torch, over all outputs, for every length.
+
+    By default the lengths are LENGTHS, or the one that the file takes.
+    """
+    agreements = compare(path, lengths, channels, batch)
+    return {each.samples: each.difference for each in agreements}
 
 
 def refuse_drift(path: str | Path, tolerance: float = TOLERANCE) -> float:
@@ -79,13 +112,19 @@ def refuse_drift(path: str | Path, tolerance: float = TOLERANCE) -> float:
 
     Raises
     ------
-    ModelFileError : it is above the tolerance
+    ModelFileError : it is above the tolerance, or a strike lies in another frame
     """
-    differences = largest_difference(path)
-    worst = max(differences, key=lambda length: differences[length])
-    if not differences[worst] <= tolerance:
+    agreements = list(compare(path))
+    worst = max(agreements, key=lambda each: each.difference)
+    if not worst.difference <= tolerance:
         raise ModelFileError(
-            f"{path}: differs from torch by {differences[worst]:.2e} at {worst} samples, more than "
-            f"{tolerance:.0e}; the file is not kept"
+            f"{path}: differs from torch by {worst.difference:.2e} at {worst.samples} samples, "
+            f"more than {tolerance:.0e}; the file is not kept"
         )
-    return differences[worst]
+    for each in agreements:
+        if each.moved_strikes:
+            raise ModelFileError(
+                f"{path}: {each.moved_strikes} strikes lie elsewhere than in torch at "
+                f"{each.samples} samples; the file is not kept"
+            )
+    return worst.difference

@@ -132,7 +132,7 @@ def export_stream(
         proto,
         model,
         version,
-        {
+        more={
             "form": "stream",
             "latency_samples": latency_samples,
             "channels": channels,

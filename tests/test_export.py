@@ -16,7 +16,13 @@ from creative_mix.constants import COMPONENT_NAMES
 from creative_mix.errors import ModelFileError
 from creative_mix.export.field import LEAST_SAMPLES, receptive_field, settling_frames
 from creative_mix.export.onnx_file import export_onnx
-from creative_mix.export.parity import largest_difference, percussive, refuse_drift
+from creative_mix.export.parity import (
+    HALF_TOLERANCE,
+    compare,
+    largest_difference,
+    percussive,
+    refuse_drift,
+)
 from creative_mix.model.checkpoint import load_model, model_metadata, save_tensors
 from creative_mix.model.system import Controls, CreativeMix
 
@@ -149,6 +155,38 @@ def test_a_file_that_drifts_is_refused(exported: Path, tmp_path: Path) -> None:
     onnx.save(proto, str(planted))
     with pytest.raises(ModelFileError, match="differs from torch"):
         refuse_drift(planted)
+    with pytest.raises(ModelFileError, match="strikes lie elsewhere"):
+        refuse_drift(planted, tolerance=100.0)
+
+
+def test_half_arithmetic_shapes_the_sound_and_moves_no_strike(
+    exported: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "half.onnx"
+    export_onnx(load_model(exported), path, compute="fp16")
+    proto = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
+    kinds = {each.name: each.type.tensor_type.elem_type for each in proto.graph.value_info}
+    products = [n for n in proto.graph.node if n.op_type in ("Conv", "MatMul", "Gemm")]
+    halves = [n for n in products if kinds.get(n.output[0]) == onnx.TensorProto.FLOAT16]
+    assert 0 < len(halves) < len(products)
+    assert all("decoder" in n.name or "key_reader" in n.name for n in halves)
+    assert "compute" in {entry.key for entry in proto.metadata_props if entry.value == "fp16"}
+
+    agreements = list(compare(path, (10_007, 90_000)))
+    # As a float32 file would be within 1e-5, equal numbers would mean that nothing was rounded.
+    assert 1e-5 < max(each.difference for each in agreements) < HALF_TOLERANCE
+    assert all(each.moved_strikes == 0 for each in agreements)
+    feeds = {
+        "drums": percussive(60_000, 2, 1, 0.2),
+        "piano": percussive(60_000, 2, 2, 0.5),
+        "bias": np.zeros((1, 6), np.float32),
+    }
+    told = []
+    for each in (exported, path):
+        session = onnxruntime.InferenceSession(str(each), providers=["CPUExecutionProvider"])
+        told.append(session.run(["strikes", "onsets", "timing", "levels", "weights"], feeds))
+    for mine, theirs in zip(*told, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
