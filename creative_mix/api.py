@@ -16,7 +16,7 @@ from . import __version__
 from .audio import BLOCK_FRAMES, FloatArray
 from .audio.files import AudioReader
 from .audio.metadata import carry_over
-from .audio.output import AudioWriter, check_subtype, choose_subtype, output_format
+from .audio.output import AudioWriter, check_rate, check_subtype, choose_subtype, output_format
 from .audio.pipes import is_pipe
 from .audio.rates import HIGHEST_RATE, LOWEST_RATE
 from .audio.riff import SAMPLE_BYTES
@@ -186,6 +186,7 @@ def render_files(
         for source in (first, second):
             if not is_pipe(output) and source.is_at(output):
                 raise OptionError(f"{output}: is an input too; give the output another name")
+        check_rate(output, second.sample_rate)
         writer = AudioWriter(output, force)
         stack.callback(writer.discard)
         # The model loads while the recordings come in.

@@ -17,6 +17,9 @@ from .constants import SAMPLE_RATE
 from .errors import AudioFileError
 from .options import Fit
 
+HIGHEST_PEAK = 1e30
+"""Beyond it float32 cannot hold what is made of a recording."""
+
 SILENT_PEAK = 1e-5
 """Peak, -100 dBFS, below which a recording counts as silence."""
 
@@ -116,13 +119,18 @@ class Recording:
         """Brings the level to where the model is at home; 1 for nearly every recording."""
         loudness = self.meter.loudness_lufs
         if not math.isfinite(loudness):
-            return 1.0
+            # What has a level and no loudness, a steady offset above all.
+            return 1.0 / max(1.0, self.meter.peak)
         low, high = INPUT_LUFS
         return to_gain(min(max(loudness, low), high) - loudness)
 
 
 def take_in(signal: Signal, stack: ExitStack, limit: int | None = None) -> Recording:
-    """Return `signal` at the model's rate; from `limit` samples on, no more is read."""
+    """Return `signal` at the model's rate; from `limit` samples on, no more is read.
+
+    Raises:
+        AudioFileError: it is damaged, or louder than any sound.
+    """
     store = stack.enter_context(SampleStore(signal.channels))
     meter = LevelMeter(SAMPLE_RATE)
     frames = 0
@@ -135,6 +143,11 @@ def take_in(signal: Signal, stack: ExitStack, limit: int | None = None) -> Recor
 
     for block in resample_blocks(counted(), signal.sample_rate, SAMPLE_RATE):
         meter.add(block)
+        if meter.peak > HIGHEST_PEAK:
+            raise AudioFileError(
+                f"{signal.name}: a sample of {meter.peak:g} at full scale 1 is no sound; export it "
+                "again from its source"
+            )
         store.append(block)
         if limit is not None and store.length >= limit:
             break
