@@ -65,6 +65,12 @@ _OPTIONS = (
         + ". The input is the drums, the target is the piano.",
     ),
     click.option(
+        "--align",
+        is_flag=True,
+        help="Find tempo and first downbeat of both, stretch the piano to the drums' tempo and "
+        "bring the downbeats together; where they are not clear, the piano stays as it is.",
+    ),
+    click.option(
         "--start",
         "start_s",
         type=click.FloatRange(min=0.0),

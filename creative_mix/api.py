@@ -49,6 +49,7 @@ def render(
     fit: Fit = "loop",
     mix: float = 0.0,
     bias: Mapping[str, float] | None = None,
+    align: bool = False,
     start_s: float = 0.0,
     duration_s: float | None = None,
     tail_s: float = 0.0,
@@ -68,6 +69,8 @@ def render(
         fit: what to do with a shorter piano: "loop", "stretch" (also with a longer one) or "none".
         mix: share of the untouched piano in the result, 0..1.
         bias: of the selector, by component name, each -8..8.
+        align: whether the piano's tempo and first downbeat are brought to the drums'; where they
+            are not clear, it stays as it is.
         start_s: where in the drums to begin.
         duration_s: how much of the drums to take; by default all that follow.
         tail_s: how long the last notes ring on after the drums, 0..600.
@@ -87,7 +90,17 @@ def render(
         RuntimeMissingError: no ONNX Runtime is installed.
         DeviceError: `device` is "cuda" and CUDA cannot be used.
     """
-    settings = Settings(fit, mix, bias or {}, start_s, duration_s, tail_s, loudness_lufs, clip)
+    settings = Settings(
+        fit=fit,
+        mix=mix,
+        bias=bias or {},
+        align=align,
+        start_s=start_s,
+        duration_s=duration_s,
+        tail_s=tail_s,
+        loudness_lufs=loudness_lufs,
+        clip=clip,
+    )
     if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
         raise OptionError(
             f"sample_rate {sample_rate} is out of range; give {LOWEST_RATE} to {HIGHEST_RATE} Hz"

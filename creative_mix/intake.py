@@ -168,9 +168,12 @@ def check_length(signal: Signal, recording: Recording, least: int) -> None:
 
 
 def describe_pair(
-    drums: Signal, piano: Signal, taken: Recording, source: Recording, fit: Fit
+    drums: Signal, piano: Signal, taken: Recording, source: Recording, fit: Fit, aligned: bool
 ) -> list[str]:
-    """Return a line for everything about the two recordings that one might not expect."""
+    """Return a line for everything about the two recordings that one might not expect.
+
+    Where they are `aligned`, their tempi and lengths are told by what aligns them.
+    """
     notes = []
     if piano.sample_rate != SAMPLE_RATE:
         notes.append(
@@ -179,6 +182,8 @@ def describe_pair(
         )
     if drums.sample_rate != SAMPLE_RATE:
         notes.append(f"{drums.name}: {drums.sample_rate} Hz, rendered at {SAMPLE_RATE} Hz")
+    if aligned:
+        return notes
     listen = int(LISTEN_S * SAMPLE_RATE)
     first = estimate_tempo(taken.store.read(0, listen))
     second = estimate_tempo(source.store.read(0, listen))

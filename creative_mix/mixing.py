@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .alignment import LISTEN_S, LONGEST_STRETCH, Alignment, align_piano
 from .audio import FloatArray
 from .audio.fit import FittedPiano, falling, stretch_blocks
 from .audio.levels import LevelMeter, to_gain
@@ -52,6 +53,9 @@ class Settings:
     loudness_lufs: float | None = None
     """Loudness of the result, -70..0; by default the piano's."""
 
+    align: bool = False
+    """Whether the piano's tempo and first downbeat are brought to the drums'."""
+
     clip: Clip = "rescale"
     """What to do about peaks that would clip: "rescale" makes the whole quieter, "limit" holds them
     down, "none" leaves them."""
@@ -62,6 +66,11 @@ class Settings:
         if not 0.0 <= self.mix <= 1.0:
             raise OptionError(f"mix {self.mix:g} is out of range; give 0 to 1")
         bias_vector(self.bias)
+        if self.align and self.fit == "stretch":
+            raise OptionError(
+                "align stretches the piano to the drums' tempo and fit 'stretch' to their length; "
+                "give one of the two"
+            )
         if not 0.0 <= self.start_s < math.inf:
             raise OptionError(f"start {self.start_s:g} s is out of range; give 0 or more")
         if self.duration_s is not None and not 0.0 < self.duration_s < math.inf:
@@ -138,12 +147,22 @@ def mix_signals(
         out_length = resampled_length(frames, drums.sample_rate, piano.sample_rate)
         # A piano that is cut need not be read beyond the drums' end.
         limit = None if settings.fit == "stretch" else length
+        if settings.align:
+            limit = int(length * LONGEST_STRETCH + LISTEN_S * SAMPLE_RATE)
         source = take_in(piano, inner, limit)
         renderer = load()
         for signal, recording in ((drums, taken), (piano, source)):
             check_length(signal, recording, renderer.least_samples)
-        notes = section.notes() + describe_pair(drums, piano, taken, source, settings.fit)
-        fitted = _fit(source, length, settings.fit, inner)
+        alignment = Alignment()
+        if settings.align:
+            alignment = align_piano(
+                *(taken.store, source.store, drums.name, piano.name), loops=settings.fit == "loop"
+            )
+        aligned = alignment.placement is not None
+        notes = section.notes()
+        notes += describe_pair(drums, piano, taken, source, settings.fit, aligned)
+        notes += alignment.notes
+        fitted = _fit(source, length, settings.fit, alignment, inner)
 
         rendered = inner.enter_context(SampleStore(piano.channels))
         match = _LevelMatch(heard)
@@ -172,13 +191,16 @@ def mix_signals(
     return Mixture(out, piano.sample_rate, finish, counts.mean_weights(), counts.strikes, notes)
 
 
-def _fit(source: Recording, length: int, fit: Fit, stack: ExitStack) -> FittedPiano:
+def _fit(
+    source: Recording, length: int, fit: Fit, alignment: Alignment, stack: ExitStack
+) -> FittedPiano:
     store = source.store
-    if fit == "stretch" and store.length != length:
+    wanted = length if fit == "stretch" else round(store.length * alignment.factor)
+    if store.length != wanted:
         store = stack.enter_context(SampleStore(source.store.channels))
-        for block in stretch_blocks(source.store, length, SAMPLE_RATE):
+        for block in stretch_blocks(source.store, wanted, SAMPLE_RATE):
             store.append(block)
-    return FittedPiano(store, length, fit, SAMPLE_RATE)
+    return FittedPiano(store, length, fit, SAMPLE_RATE, alignment.placement)
 
 
 class _LevelMatch:
