@@ -22,6 +22,7 @@ import torch
 from creative_mix.training.config import TrainingConfig
 from creative_mix.training.loop import Trainer
 from creative_mix.training.ranks import Ranks
+from creative_mix.training.running import make_ready
 
 WARM_UP = 2
 """Steps before the clock starts: compilation, first reads, memory pools."""
@@ -100,6 +101,7 @@ def main() -> None:
             options.config.write_text(json.dumps({"pairs": scratch}))
         config = TrainingConfig.from_file(options.config, overrides)
         config = dataclasses.replace(config, output=scratch, validation="")
+        make_ready(config, options.device)
         trainer = Trainer(config, Ranks.join(options.device))
         found = measure(trainer, options.steps)
         device = trainer.ranks.device

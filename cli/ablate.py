@@ -22,6 +22,10 @@ def ablate(model: Path | None, pack: Path, count: int | None) -> None:
 
     The first table is the onset F at 50 ms against the known notes, and what it loses; the second
     what a linear probe reads from each component.
+
+    \b
+    creative-mix ablate --pairs data/validation
+    creative-mix ablate mine.onnx --pairs data/validation --count 12
     """
     from ..evaluation.ablations import ablate as score
     from ..evaluation.ablations import ablation_table

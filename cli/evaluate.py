@@ -76,6 +76,11 @@ def evaluate(
 
     Give pairs with a known truth (--pairs or --material), real recordings (--real), or both. Every
     mean comes with its 95 % bootstrap interval over the pairs.
+
+    \b
+    creative-mix evaluate --pairs data/validation
+    creative-mix evaluate --pairs data/validation --model mine.onnx --count 12 --json scores.json
+    creative-mix evaluate --real drums pianos --systems model,gate,restriker
     """
     if pack and material and not floor:
         raise click.UsageError("--pairs and --material go together only with --floor; drop one")

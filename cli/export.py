@@ -54,6 +54,10 @@ def export(
 
     The file is compared with torch at four lengths, or at its only one, before it gets its name;
     one that drifts is not kept.
+
+    \b
+    creative-mix export runs/mine/best.safetensors -o mine.onnx
+    creative-mix export runs/mine/best.safetensors -o small.onnx --static-samples 441000
     """
     check_output(output, force)
     click.echo(write_onnx(checkpoint, output, precision, opset, static_samples))

@@ -19,6 +19,10 @@ def info(model: Path | None, as_json: bool) -> None:
 
     Its metadata, inputs and outputs, receptive field and size, and what the installed ONNX Runtime
     can run it on.
+
+    \b
+    creative-mix info
+    creative-mix info mine.onnx --json
     """
     import json
 

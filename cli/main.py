@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import CreativeMixError
@@ -17,15 +18,18 @@ DEFAULT = "render"
 
 COMMANDS = {
     "render": "Render drums and piano to a file; what is done when no command is named.",
+    "batch": "Render folders of drums and pianos, on one machine or many.",
+    "weights": "Write what is selected and struck over time as CSV, without the audio.",
     "pairs": "Make pairs of drums and piano of which the answer is known.",
     "train": "Train a model on such pairs.",
     "info": "Print what a model file is and how to feed it.",
     "export": "Write a trained model as the ONNX file that renders.",
     "evaluate": "Score renders, beside fixed baselines.",
     "ablate": "Score a model with each of its parts taken out.",
+    "completion": "Print the script by which bash, zsh or fish completes this command.",
 }
 
-EXTRAS = {"render": "cpu", "info": "cpu", "export": "export"}
+EXTRAS = {"render": "cpu", "batch": "cpu", "weights": "cpu", "info": "cpu", "export": "export"}
 """The extra that a command needs; "train" where none is named here."""
 
 
@@ -61,6 +65,27 @@ class LazyGroup(click.Group):
             main_job.format_options(ctx, formatter)
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        main_job = self.get_command(ctx, DEFAULT)
+        lines = (main_job.help or "").split("\b\n")[1:] if main_job is not None else []
+        with formatter.section("Examples"):
+            for line in "".join(lines).strip().splitlines():
+                formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # The first word is a command, or the drums of the main job, or an option of either.
+        main_job = self.get_command(ctx, DEFAULT)
+        found = super().shell_complete(ctx, incomplete)
+        if main_job is None:
+            return found
+        if incomplete.startswith("-"):
+            with main_job.make_context(DEFAULT, [], parent=ctx, resilient_parsing=True) as inner:
+                own = {item.value for item in found}
+                more = main_job.shell_complete(inner, incomplete)
+            return found + [item for item in more if item.value not in own]
+        # The file comes first: in bash's script it would undo the names that stand before it.
+        return [CompletionItem(incomplete, type="file"), *found]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

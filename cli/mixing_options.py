@@ -8,10 +8,19 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..constants import COMPONENT_NAMES
 from ..errors import OptionError
-from ..options import BIAS_RANGE, CLIPS, FITS, LONGEST_TAIL_S, LOUDNESS_RANGE
+from ..options import (
+    BIAS_RANGE,
+    CLIPS,
+    DENSITY_RANGE,
+    DYNAMICS_RANGE,
+    FITS,
+    LONGEST_TAIL_S,
+    LOUDNESS_RANGE,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -38,6 +47,11 @@ class Bias(click.ParamType):
             self.fail(f"{value!r} is not in the range {low:g} to {high:g}", param, ctx)
         return name, number
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(f"{n}=") for n in COMPONENT_NAMES if n.startswith(incomplete)]
+
 
 _OPTIONS = (
     click.option(
@@ -47,6 +61,12 @@ _OPTIONS = (
         show_default=True,
         help="A piano shorter than the drums is looped, stretched in time, or followed by "
         "silence; a longer one is cut, or stretched.",
+    ),
+    click.option(
+        "--align",
+        is_flag=True,
+        help="Find tempo and first downbeat of both, stretch the piano to the drums' tempo and "
+        "bring the downbeats together; where they are not clear, the piano stays as it is.",
     ),
     click.option(
         "--mix",
@@ -65,10 +85,28 @@ _OPTIONS = (
         + ". The input is the drums, the target is the piano.",
     ),
     click.option(
-        "--align",
-        is_flag=True,
-        help="Find tempo and first downbeat of both, stretch the piano to the drums' tempo and "
-        "bring the downbeats together; where they are not clear, the piano stays as it is.",
+        "--bias-curve",
+        "bias_curve",
+        type=click.Path(),
+        metavar="CSV",
+        help="Bias over time, added to --bias: a CSV file with the column time_s, in seconds of "
+        "the output, and any of the six components; linear in between, an empty cell is no point.",
+    ),
+    click.option(
+        "--density",
+        type=click.FloatRange(*DENSITY_RANGE),
+        default=1.0,
+        show_default=True,
+        metavar="0..1",
+        help="Strikes that stay, the strongest first: 1 keeps all, 0 none.",
+    ),
+    click.option(
+        "--dynamics",
+        type=click.FloatRange(*DYNAMICS_RANGE),
+        default=1.0,
+        show_default=True,
+        metavar="0..2",
+        help="Differences between loud and soft strikes: 1 as drummed, 0 none, 2 twice as large.",
     ),
     click.option(
         "--start",
@@ -120,13 +158,16 @@ def mixing_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_settings(*arguments: Any, **given: Any) -> Any:
-        # Brings the audio modules in, which a command's help does not need.
+        # These bring the audio modules in, which a command's help does not need.
+        from ..curve import BiasCurve
         from ..mixing import Settings
 
         chosen = {
             each.name: given.pop(each.name) for each in fields(Settings) if each.name in given
         }
         chosen["bias"] = dict(chosen["bias"])
+        if chosen["bias_curve"] is not None:
+            chosen["bias_curve"] = BiasCurve.read(chosen["bias_curve"])
         try:
             settings = Settings(**chosen)
         except OptionError as error:

@@ -72,6 +72,10 @@ def pairs(
 
     A pair follows from its seed alone: the number of workers changes nothing, and a run that was
     stopped goes on where it was when started again.
+
+    \b
+    creative-mix pairs data/train --material my_samples --count 1500 --seed 1000 --workers 2
+    creative-mix pairs data/validation --material my_samples --split validation --bias-share 0
     """
     from creative_mix.training.pairs import pair_stems
 

@@ -32,6 +32,27 @@ if TYPE_CHECKING:
 @click.option("-f", "--force", is_flag=True, help="Replace OUTPUT if it exists.")
 @mixing_options
 @click.option(
+    "--midi",
+    type=click.Path(),
+    metavar="MID",
+    help="Also write what was composed as MIDI: every note that is struck, when and how hard.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(),
+    metavar="CSV",
+    help="Also write the six weights and the strikes over time, a line a frame.",
+)
+@click.option(
+    "--report",
+    "reports",
+    type=click.Path(),
+    multiple=True,
+    metavar="HTML|JSON",
+    help="Also write a page to look at and listen to (.html), or its figures (.json); may be "
+    "repeated.",
+)
+@click.option(
     "--subtype",
     type=click.Choice(SUBTYPES, case_sensitive=False),
     metavar="SUBTYPE",
@@ -66,6 +87,9 @@ def render(
     output: str,
     force: bool,
     settings: Settings,
+    midi: str | None,
+    weights: str | None,
+    reports: tuple[str, ...],
     subtype: str | None,
     dither: bool,
     device: Any,
@@ -76,14 +100,26 @@ def render(
     """Let the PIANO play the rhythm of the DRUMS (WAV, FLAC, OGG or MP3).
 
     One of the two may be a dash, for standard input.
+
+    \b
+    creative-mix drums.wav piano.wav -o out.wav
+    creative-mix drums.wav piano.wav -o out.flac --density 0.6 --bias target_rhythm=+2
+    creative-mix drums.wav piano.wav -o out.wav --midi out.mid --report out.html
+    creative-mix drums.wav - -o - < piano.wav | aplay
     """
     from ..api import render_files
     from ..audio.pipes import PIPE, STDOUT_NAME
+    from ..errors import OptionError
+    from ..sidefiles import SideFiles
 
     if drums == piano == PIPE:
         raise click.UsageError(
             "DRUMS and PIANO cannot both come from standard input; give one a file"
         )
+    try:
+        side = SideFiles(midi, weights, reports)
+    except OptionError as error:
+        raise click.UsageError(str(error)) from error
     started = time.perf_counter()
 
     def say(line: str) -> None:
@@ -111,6 +147,7 @@ def render(
             device=device,
             threads=threads,
             model_path=model,
+            side=side,
             say=None if quiet else say,
             progress=progress,
         )

@@ -13,15 +13,40 @@ RED_FLAG = 3
 """Exit code of a strict run that raised a red flag."""
 
 
+def show_settings(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print every setting and end."""
+    if wanted and not context.resilient_parsing:
+        from ..training.settings import setting_lines
+
+        click.echo("\n".join(setting_lines()))
+        context.exit()
+
+
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(
+    "--settings",
+    "wanted",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_settings,
+    help="Print every setting of CONFIG with its default and its meaning, and end.",
+)
+@click.option(
     "--resume",
     metavar="PATH|auto",
-    help="Checkpoint to go on from; `auto` takes the newest whole one of the output folder, if "
-    "there is any. Weights of another model are taken over as far as they fit.",
+    help="Checkpoint to go on from, at its step and with its optimizer; `auto` takes the newest "
+    "whole one of the output folder, if there is any. Weights of another model are taken over as "
+    "far as they fit. To begin anew from weights that fit, set `initial`.",
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting, also one inside another: --set steps=500 --set loss.mel=2.",
+)
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -34,7 +59,8 @@ RED_FLAG = 3
 @click.option(
     "--export",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="At the end, write the best checkpoint as this ONNX file.",
+    help="At the end, write the best checkpoint as this ONNX file: that of the least mel distance "
+    "on the `validation` pairs, or the last one where nothing is validated.",
 )
 def train(
     config: Path,
@@ -47,7 +73,18 @@ def train(
 ) -> None:
     """Train a model as CONFIG (a JSON file) says.
 
+    The least that CONFIG can say is {"pairs": "FOLDER", "output": "FOLDER"}; --settings lists
+    the rest.
+
     For several processes: torchrun --nproc-per-node=N -m creative_mix.training CONFIG.
+
+    Exit codes: 0 at the end, and after SIGINT or SIGTERM, which save first; 1 for a failure; 2 for
+    a wrong option; 3 for a red flag under --strict.
+
+    \b
+    creative-mix train config.json
+    creative-mix train config.json --resume auto --set steps=5000
+    creative-mix train config.json --export mine.onnx --strict
     """
     overrides = {}
     for setting in settings:

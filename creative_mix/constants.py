@@ -23,3 +23,10 @@ STRIKE_THRESHOLD = 0.3
 
 VOICE_NAMES = ("low", "inner", "top")
 """The voices of the piano that a drum hit can strike."""
+
+OWN_LEVEL = 0.75
+"""Level of a hit that strikes a note as loud as it was."""
+
+KEYS = 88
+LOWEST_PITCH = 21
+"""MIDI pitch of the piano's lowest key, A0."""

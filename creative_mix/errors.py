@@ -18,6 +18,10 @@ class OptionError(CreativeMixError):
     """An argument is out of its range, or two of them do not go together."""
 
 
+class CurveFileError(CreativeMixError):
+    """A file with a bias over time cannot be read, or holds something else."""
+
+
 class RuntimeMissingError(CreativeMixError):
     """A package that this job needs is not installed."""
 

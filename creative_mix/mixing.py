@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,12 +15,16 @@ from .audio.fit import FittedPiano, falling, stretch_blocks
 from .audio.levels import LevelMeter, to_gain
 from .audio.rates import resample_blocks, resampled_length
 from .audio.store import SampleStore
+from .audio.tempo import clear_tempo
 from .constants import COMPONENT_NAMES, SAMPLE_RATE, STRIKE_THRESHOLD
+from .controls import Controls, bias_vector
+from .curve import BiasCurve
 from .errors import OptionError
 from .finishing import Finish, choose_finish
 from .intake import Recording, Section, Signal, check_length, describe_pair, take_in
 from .options import CLIPS, FITS, LONGEST_TAIL_S, LOUDNESS_RANGE, Clip, Fit
-from .renderer import Progress, Renderer, bias_vector
+from .renderer import Block, Progress, Renderer
+from .trace import Trace
 
 MATCH_DB = 24.0
 """Most that the result's level is changed to follow the piano's."""
@@ -35,11 +39,23 @@ class Settings:
     fit: Fit = "loop"
     """What to do with a piano of another length."""
 
+    align: bool = False
+    """Whether the piano's tempo and first downbeat are brought to the drums'."""
+
     mix: float = 0.0
     """Share of the untouched piano in the result, 0..1."""
 
     bias: Mapping[str, float] = field(default_factory=dict)
     """Bias of the selector by component name, each -8..8."""
+
+    bias_curve: BiasCurve | None = None
+    """Added to it, over the seconds of the output."""
+
+    density: float = 1.0
+    """Share of the strikes that stay, the strongest first, 0..1."""
+
+    dynamics: float = 1.0
+    """Factor on the differences between loud and soft strikes, 0..2."""
 
     start_s: float = 0.0
     """Where in the drums to begin."""
@@ -52,9 +68,6 @@ class Settings:
 
     loudness_lufs: float | None = None
     """Loudness of the result, -70..0; by default the piano's."""
-
-    align: bool = False
-    """Whether the piano's tempo and first downbeat are brought to the drums'."""
 
     clip: Clip = "rescale"
     """What to do about peaks that would clip: "rescale" makes the whole quieter, "limit" holds them
@@ -71,6 +84,7 @@ class Settings:
                 "align stretches the piano to the drums' tempo and fit 'stretch' to their length; "
                 "give one of the two"
             )
+        _ = self.controls  # it checks its values
         if not 0.0 <= self.start_s < math.inf:
             raise OptionError(f"start {self.start_s:g} s is out of range; give 0 or more")
         if self.duration_s is not None and not 0.0 < self.duration_s < math.inf:
@@ -86,6 +100,25 @@ class Settings:
             )
         if self.clip not in CLIPS:
             raise OptionError(f"clip {self.clip!r} is unknown; choose one of {', '.join(CLIPS)}")
+
+    @property
+    def controls(self) -> Controls:
+        """What is asked of the model beside the bias."""
+        return Controls(self.density, self.dynamics, self.bias_curve)
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether any component is drawn at, at any time."""
+        curve = self.bias_curve
+        return any(self.bias.values()) or (curve is not None and not curve.is_flat)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a result was made from, at 44.1 kHz and of its length."""
+
+    drums: SampleStore
+    piano: FittedPiano
 
 
 @dataclass
@@ -108,6 +141,9 @@ class Mixture:
     notes: list[str]
     """One line for everything that was decided."""
 
+    sources: Sources | None = None
+    """Where they were to be kept."""
+
     def blocks(self) -> Iterator[FloatArray]:
         """Return the finished samples in order, in blocks of shape (C, any)."""
         return self.finish.blocks(self.store, self.sample_rate)
@@ -120,6 +156,8 @@ def mix_signals(
     settings: Settings,
     stack: ExitStack,
     progress: Progress | None = None,
+    trace: Trace | None = None,
+    keep_sources: bool = False,
 ) -> Mixture:
     """Return the piano's performance in the rhythm of the drums.
 
@@ -131,8 +169,10 @@ def mix_signals(
         piano: the sound and the harmony.
         load: gives the model, once the recordings are in.
         settings: how to mix.
-        stack: closes the result's store.
+        stack: closes the result's store, and those of the sources that are kept.
         progress: called with the share that is done.
+        trace: notes what the model says beside the audio.
+        keep_sources: whether the result shall hold what it was made from.
 
     Raises:
         AudioFileError: a recording is damaged or too short.
@@ -163,6 +203,9 @@ def mix_signals(
         notes += describe_pair(drums, piano, taken, source, settings.fit, aligned)
         notes += alignment.notes
         fitted = _fit(source, length, settings.fit, alignment, inner)
+        if trace is not None:
+            duration_s = out_length / piano.sample_rate
+            trace.begin(duration_s, settings.dynamics, clear_tempo(taken.store))
 
         rendered = inner.enter_context(SampleStore(piano.channels))
         match = _LevelMatch(heard)
@@ -170,25 +213,38 @@ def mix_signals(
         if source.silent:
             notes.append(f"{piano.name}: silent, and so is the output")
             rendered.append_silence(length)
-        elif taken.silent and not any(settings.bias.values()):
+        elif taken.silent and not settings.has_bias:
             notes.append(f"{drums.name}: silent, and so nothing is struck")
             rendered.append_silence(length)
         else:
-            _render(renderer, taken, source, fitted, rendered, settings, match, counts, progress)
+            for block in _render(renderer, taken, source, fitted, settings, trace is not None):
+                stop = block.start + block.mix.shape[1]
+                match.add(block.start, block.mix, fitted.read(block.start, stop))
+                rendered.append(block.mix)
+                counts.add(block.weights, block.strikes)
+                if trace is not None:
+                    trace.add(block)
+                if progress is not None:
+                    progress(stop / length)
 
         out = stack.enter_context(SampleStore(piano.channels))
         blended = _blend(rendered, fitted, match.gain, settings.mix)
         meter = LevelMeter(piano.sample_rate)
-        for block in _fade_end(
+        for piece in _fade_end(
             resample_blocks(blended, SAMPLE_RATE, piano.sample_rate, out_length),
             out_length,
             piano.sample_rate,
         ):
-            meter.add(block)
-            out.append(block)
+            meter.add(piece)
+            out.append(piece)
+        sources = None
+        if keep_sources:
+            sources = Sources(taken.store, fitted)
+            stack.enter_context(inner.pop_all())
     finish = choose_finish(out, meter, piano.sample_rate, settings.loudness_lufs, settings.clip)
     notes.extend(finish.notes)
-    return Mixture(out, piano.sample_rate, finish, counts.mean_weights(), counts.strikes, notes)
+    weights, strikes = counts.mean_weights(), counts.strikes
+    return Mixture(out, piano.sample_rate, finish, weights, strikes, notes, sources)
 
 
 def _fit(
@@ -253,28 +309,20 @@ def _render(
     taken: Recording,
     source: Recording,
     fitted: FittedPiano,
-    rendered: SampleStore,
     settings: Settings,
-    match: _LevelMatch,
-    counts: _Counts,
-    progress: Progress | None,
-) -> None:
-    """Append the performance to `rendered`; compare its level with the piano's along it."""
+    with_notes: bool,
+) -> Iterator[Block]:
+    """Yield the performance in order, at the piano's own level."""
     drums_gain, piano_gain = np.float32(taken.input_gain), np.float32(source.input_gain)
-    length = taken.store.length
     for block in renderer.render_blocks(
         lambda start, stop: taken.store.read(start, stop) * drums_gain,
         lambda start, stop: fitted.read(start, stop) * piano_gain,
-        length,
+        taken.store.length,
         settings.bias,
+        settings.controls,
+        with_notes,
     ):
-        stop = block.start + block.mix.shape[1]
-        mix = block.mix / piano_gain
-        match.add(block.start, mix, fitted.read(block.start, stop))
-        rendered.append(mix)
-        counts.add(block.weights, block.strikes)
-        if progress is not None:
-            progress(stop / length)
+        yield replace(block, mix=block.mix / piano_gain)
 
 
 def _blend(

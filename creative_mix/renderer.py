@@ -12,8 +12,9 @@ import numpy as np
 
 from .audio import FloatArray
 from .constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
+from .controls import PLAIN, Controls, bias_vector
 from .errors import CreativeMixError, DeviceError, ModelFileError, OptionError
-from .options import BIAS_RANGE, Device
+from .options import Device
 from .runtime import open_session
 
 WEIGHTS_PATH = Path(__file__).parent / "weights" / "creative_mix.onnx"
@@ -27,11 +28,31 @@ FORMAT_VERSION = "1"
 SKIP_INPUT = "skip_frames"
 """Optional input of a model: leading frames that only serve as context and are not given out."""
 
+NOTE_OUTPUTS = ("onsets", "timing", "levels", "keys")
+"""Outputs of a model that tell which notes are struck; one of the older form has none of them."""
+
 Read = Callable[[int, int], FloatArray]
 """`read(start, stop)` gives these samples of a recording, shape (C, stop - start)."""
 
 Progress = Callable[[float], None]
 """Called with the share that is done, 0..1."""
+
+
+@dataclass(frozen=True)
+class NoteFrames:
+    """What the model says about the notes that are struck, for V voices: low, inner, top."""
+
+    onsets: FloatArray
+    """Probability that a voice is struck in a frame, shape (V, T)."""
+
+    timing: FloatArray
+    """Where in the frame, in samples from its first one; it may lie a little outside.  (T,)"""
+
+    levels: FloatArray
+    """How hard, as velocity / 127 of the drum hit, shape (V, T)."""
+
+    keys: FloatArray
+    """Probability that such a strike strikes each of the 88 keys, shape (V, 88, T)."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,9 @@ class Block:
     strikes: FloatArray
     """The probability of a strike in every frame, shape (T,)."""
 
+    notes: NoteFrames | None = None
+    """Where they were asked for and the model tells them."""
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -57,36 +81,11 @@ class ModelInfo:
 
     lookback_frames: int
     lookahead_frames: int
+    settling_frames: int
+    """Frames of silence after which more of it change nothing."""
     least_samples: int
     version: str
     licence: str
-
-
-def bias_vector(bias: Mapping[str, float] | None) -> FloatArray:
-    """Return the selector's bias in the model's order.
-
-    Args:
-        bias: from some of COMPONENT_NAMES to -8..8; what is not named is 0.
-
-    Shape: (6,).
-
-    Raises:
-        OptionError: an unknown name, or a value out of range.
-
-    >>> bias_vector({"target_rhythm": 1.5}).tolist()
-    [0.0, 0.0, 0.0, 1.5, 0.0, 0.0]
-    """
-    vector = np.zeros(len(COMPONENT_NAMES), np.float32)
-    low, high = BIAS_RANGE
-    for name, value in (bias or {}).items():
-        if name not in COMPONENT_NAMES:
-            raise OptionError(
-                f"bias {name!r} is unknown; choose among {', '.join(COMPONENT_NAMES)}"
-            )
-        if not low <= value <= high:
-            raise OptionError(f"bias {name}={value:g} is out of range; give {low:g} to {high:g}")
-        vector[COMPONENT_NAMES.index(name)] = value
-    return vector
 
 
 class Renderer:
@@ -121,8 +120,11 @@ class Renderer:
         self.device = session.device
         self.threads = session.threads
         self.notice = session.notice
-        optional = self._session.get_overridable_initializers()
-        self._can_skip = any(each.name == SKIP_INPUT for each in optional)
+        self._path = path
+        self._optional = {each.name for each in self._session.get_overridable_initializers()}
+        self._can_skip = SKIP_INPUT in self._optional
+        outputs = {each.name for each in self._session.get_outputs()}
+        self.tells_notes = outputs.issuperset(NOTE_OUTPUTS)
         self.info = read_info(path, self._session.get_modelmeta().custom_metadata_map)
         self.chunk_frames = chunk_frames
         if chunk_frames < 1:
@@ -139,6 +141,7 @@ class Renderer:
         piano: FloatArray,
         bias: Mapping[str, float] | FloatArray | None = None,
         progress: Progress | None = None,
+        controls: Controls = PLAIN,
     ) -> FloatArray:
         """Return the piano's performance in the rhythm of the drums.
 
@@ -147,11 +150,13 @@ class Renderer:
             piano: as many samples, at 44.1 kHz.
             bias: added to the selection of the components: by name, or all six in order.
             progress: called with the share that is done.
+            controls: what else is asked of the model.
 
         Shape: drums (C', N), piano (C, N) -> (C, N).
 
         Raises:
             OptionError: the shapes do not go together, or a bias is out of range.
+            ModelFileError: the model has no input for one of the controls.
         """
         if drums.ndim != 2 or piano.ndim != 2 or drums.shape[1] != piano.shape[1]:
             raise OptionError(
@@ -164,6 +169,7 @@ class Renderer:
             lambda start, stop: piano[:, start:stop],
             drums.shape[1],
             bias,
+            controls,
         ):
             stop = block.start + block.mix.shape[1]
             out[:, block.start : stop] = block.mix
@@ -177,6 +183,8 @@ class Renderer:
         read_piano: Read,
         length: int,
         bias: Mapping[str, float] | FloatArray | None = None,
+        controls: Controls = PLAIN,
+        with_notes: bool = False,
     ) -> Iterator[Block]:
         """Yield the performance in order, in blocks that end on a frame or with the recording.
 
@@ -185,8 +193,11 @@ class Renderer:
             read_piano: gives samples of the piano at 44.1 kHz.
             length: samples of both.
             bias: as for `render`.
+            controls: as for `render`.
+            with_notes: whether the blocks shall tell the notes, as far as the model does.
 
         Raises:
+            ModelFileError: the model has no input for one of the controls.
             OptionError: `length` is below `least_samples`, or a bias is out of range.
             DeviceError: the model could not be run, for lack of memory above all.
             CreativeMixError: the model gave a number that is not finite.
@@ -195,10 +206,16 @@ class Renderer:
             raise OptionError(f"{length} samples are too few; the model needs {self.least_samples}")
         if bias is None or isinstance(bias, Mapping):
             bias = bias_vector(bias)
+        controls.check(self._optional, str(self._path))
+        outputs = ["mix", "weights", "strikes"]
+        if with_notes and self.tells_notes:
+            outputs += NOTE_OUTPUTS
         frames = -(-length // HOP_LENGTH)
         for first in range(0, frames, self.chunk_frames):
             last = min(frames, first + self.chunk_frames)
-            yield self._chunk(read_drums, read_piano, length, bias, first, last)
+            yield self._chunk(
+                read_drums, read_piano, length, bias, controls, outputs, first, last
+            )
 
     def _chunk(
         self,
@@ -206,23 +223,28 @@ class Renderer:
         read_piano: Read,
         length: int,
         bias: FloatArray,
+        controls: Controls,
+        outputs: list[str],
         first: int,
         last: int,
     ) -> Block:
         """Return frames `first` to `last`, from all the frames that they depend on."""
-        # Beyond its ends a recording is silent: the model must hear a first stroke begin.
-        begin = first - self.info.lookback_frames
-        start, stop = begin * HOP_LENGTH, (last + self.info.lookahead_frames) * HOP_LENGTH
+        # Beyond its ends a recording is silent: the model must hear a first stroke begin. Once it
+        # has settled, more silence would only cost time.
+        begin = max(first - self.info.lookback_frames, -self.info.settling_frames)
+        end = last + self.info.lookahead_frames
+        start, stop = begin * HOP_LENGTH, end * HOP_LENGTH
         feeds = {
             "drums": _read_padded(read_drums, start, stop, length)[None],
             "piano": _read_padded(read_piano, start, stop, length)[None],
             "bias": np.asarray(bias, np.float32).reshape(1, -1),
+            **controls.feeds(begin, end),
         }
         skipped = first - begin if self._can_skip else 0
         if skipped:
             feeds[SKIP_INPUT] = np.array([skipped], np.int64)
         try:
-            mix, weights, strikes = self._session.run(["mix", "weights", "strikes"], feeds)
+            mix, weights, strikes, *told = self._session.run(outputs, feeds)
         except Exception as error:
             # The runtime has a class of its own for every kind of failure.
             remedy = "use --device cpu" if self.device == "cuda" else "is there enough memory?"
@@ -235,7 +257,11 @@ class Renderer:
         kept = slice(first * HOP_LENGTH - origin, min(length, last * HOP_LENGTH) - origin)
         inside = slice(first - begin - skipped, last - begin - skipped)
         block = Block(
-            first * HOP_LENGTH, mix[0][:, kept], weights[0][:, inside], strikes[0][inside]
+            first * HOP_LENGTH,
+            mix[0][:, kept],
+            weights[0][:, inside],
+            strikes[0][inside],
+            NoteFrames(*(each[0][..., inside] for each in told)) if told else None,
         )
         if not np.isfinite(block.mix).all():
             raise CreativeMixError(
@@ -270,9 +296,11 @@ def read_info(path: Path, metadata: dict[str, Any]) -> ModelInfo:
                 "give a model that `creative-mix export` of this version wrote"
             )
     try:
+        lookback = int(metadata["lookback_frames"])
         return ModelInfo(
-            lookback_frames=int(metadata["lookback_frames"]),
+            lookback_frames=lookback,
             lookahead_frames=int(metadata["lookahead_frames"]),
+            settling_frames=min(lookback, int(metadata.get("settling_frames", lookback))),
             least_samples=max(1, int(metadata["least_samples"])),
             version=metadata.get("version", ""),
             licence=metadata.get("licence", ""),
@@ -281,3 +309,6 @@ def read_info(path: Path, metadata: dict[str, Any]) -> ModelInfo:
         raise ModelFileError(
             f"{path}: its metadata lacks {error}; export it again with `creative-mix export`"
         ) from error
+
+
+__all__ = ["Block", "ModelInfo", "NoteFrames", "Renderer", "bias_vector", "read_info"]

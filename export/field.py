@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.decoder import DecayLimiter, decoder_field
-from creative_mix.model.pitch import PitchReader
+from creative_mix.model.decoder import decoder_field
+from creative_mix.model.pitch import KeyReader
+from creative_mix.model.refiner import DecayLimiter, GainRefiner
 from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES
 
 LEAST_SAMPLES = 2048
@@ -24,23 +25,35 @@ def receptive_field(config: ModelConfig) -> tuple[int, int]:
     The longest way leads from the piano through encoder, agent and cascade to the strikes, and from
     those back over the strike and the attack windows.
     """
+    return _field(config, config.strike_window, config.attack_window)
+
+
+def settling_frames(config: ModelConfig) -> int:
+    """Frames of silence after which more of it change nothing.
+
+    Silence strikes nothing, so nothing leads back over the windows of strikes and attacks: before
+    the start of a recording no more context than this is needed.
+    """
+    return _field(config, 0, 0)[0]
+
+
+def _field(config: ModelConfig, strike_window: int, attack_window: int) -> tuple[int, int]:
     encoder = _sum(_SPECTRUM, (4 * config.encoder_blocks, 2 * config.encoder_blocks))
     timbre = ((15 - 1 - 15 // 4) + (21 - 1 - 21 // 4), 15 // 4 + 21 // 4)
     layers = config.composer_layers + config.cascade_stages
     attention = (layers * config.attention_lookback, layers * config.attention_lookahead)
     encoding = _sum(encoder, timbre, attention)
-    struck = _sum(encoding, _PEAK, (config.strike_window, 1))
+    struck = _sum(encoding, _PEAK, (strike_window, 1))
     rhythm = _sum(encoder, (3, 1), _RHYTHM_HEAD, _PEAK)
-    attack = _sum(rhythm, (config.strike_window + config.attack_window, STRUCK_WITHIN_FRAMES + 1))
+    attack = _sum(rhythm, (strike_window + attack_window, STRUCK_WITHIN_FRAMES + 1))
     read = _sum(
-        _SPECTRUM,
-        (PitchReader.LOOK, PitchReader.LOOK),
-        (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
+        KeyReader.FIELD,
+        (strike_window + attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
     )
     held = _sum(
         _SPECTRUM,
-        (0, DecayLimiter.ATTACK_FRAMES - 1),
-        (config.strike_window + config.attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
+        (GainRefiner.BEFORE_FRAMES, DecayLimiter.ATTACK_FRAMES - 1),
+        (strike_window + attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
     )
     ways = (struck, attack, read, held)
     return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder_field(config))

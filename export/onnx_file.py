@@ -9,48 +9,84 @@ import warnings
 from collections.abc import Mapping
 from importlib import metadata as distribution
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
-from creative_mix.export.field import LEAST_SAMPLES, receptive_field
-from creative_mix.model.system import CreativeMix
+from creative_mix.export.field import LEAST_SAMPLES, receptive_field, settling_frames
+from creative_mix.model.restrike import struck_keys
+from creative_mix.model.rhythm import strike_times
+from creative_mix.model.system import Controls, CreativeMix
 
 OPSET = 17
 """Written by default: the least that holds every operator of the graph."""
 OPSETS = (17, 20)
 """Lowest and highest that torch's exporter writes and that the tests run."""
 Precision = Literal["fp32", "fp16"]
-INPUTS = ("drums", "piano", "bias", "skip_frames")
-OUTPUTS = ("mix", "weights", "strikes")
+INPUTS = ("drums", "piano", "bias")
+OPTIONAL: dict[str, NDArray[Any]] = {
+    "skip_frames": np.zeros(1, np.int64),
+    "bias_curve": np.zeros((1, len(COMPONENT_NAMES), 1), np.float32),
+    "density": np.ones(1, np.float32),
+    "dynamics": np.ones(1, np.float32),
+}
+"""Inputs with a default, which nobody needs who renders in one piece and as it is."""
+OUTPUTS = ("mix", "weights", "strikes", "onsets", "timing", "levels", "keys")
 DYNAMIC = {
     "drums": {0: "batch", 1: "drum_channels", 2: "samples"},
     "piano": {0: "batch", 1: "piano_channels", 2: "samples"},
     "bias": {0: "batch"},
+    "bias_curve": {0: "curves", 2: "curve_frames"},
+    "density": {0: "densities"},
+    "dynamics": {0: "dynamics_"},
     "mix": {0: "batch", 1: "piano_channels", 2: "samples"},
     "weights": {0: "batch", 2: "frames"},
     "strikes": {0: "batch", 1: "frames"},
+    "onsets": {0: "batch", 2: "frames"},
+    "timing": {0: "batch", 1: "frames"},
+    "levels": {0: "batch", 2: "frames"},
+    "keys": {0: "batch", 3: "frames"},
 }
 
 
 class Graph(nn.Module):
-    """The model with the signature of the ONNX file; of a fixed length, nothing is skipped."""
+    """The model with the signature of the ONNX file; of a fixed length, it has no options."""
 
     def __init__(self, model: CreativeMix) -> None:
         super().__init__()
         self.model = model
 
     def forward(
-        self, drums: Tensor, piano: Tensor, bias: Tensor, skip_frames: Tensor | None = None
+        self,
+        drums: Tensor,
+        piano: Tensor,
+        bias: Tensor,
+        skip_frames: Tensor | None = None,
+        bias_curve: Tensor | None = None,
+        density: Tensor | None = None,
+        dynamics: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         skip = 0 if skip_frames is None else skip_frames[0]
-        result = self.model(drums, piano, bias, skip=skip)
-        return result.mix, result.weights[:, :, skip:], result.strikes[:, skip:]
+        controls = None
+        if density is not None and dynamics is not None and bias_curve is not None:
+            controls = Controls(density, dynamics)
+            bias = bias.unsqueeze(2) + bias_curve
+        result = self.model(drums, piano, bias, skip=skip, controls=controls)
+        return (
+            result.mix,
+            result.weights[:, :, skip:],
+            result.strikes[:, skip:],
+            result.onsets.probability[:, :, skip:],
+            strike_times(result.onsets.offset)[:, skip:],
+            result.onsets.level[:, :, skip:],
+            struck_keys(result.voice_logits)[:, :, :, skip:],
+        )
 
 
 def export_onnx(
@@ -72,7 +108,7 @@ def export_onnx(
     precision : in which the weights are stored; the arithmetic is float32 either way
     opset : the ONNX version, within OPSETS
     static_samples : the one length that the file takes, for runtimes that want it fixed; such a
-        file has no ``skip_frames``
+        file has none of the optional inputs
     """
     path = Path(path)
     graph = Graph(model).eval()
@@ -84,9 +120,11 @@ def export_onnx(
     )
     names, dynamic = list(INPUTS), DYNAMIC
     if static_samples is None:
+        names += OPTIONAL
         example = (*example, torch.tensor([20]))
+        example = (*example, torch.zeros(1, 6, 1), torch.ones(1), torch.ones(1))
     else:
-        names, dynamic = names[:3], _fixed(DYNAMIC)
+        dynamic = _fixed(DYNAMIC)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         raw = Path(folder) / "raw.onnx"
         with warnings.catch_warnings(), torch.no_grad():
@@ -108,9 +146,8 @@ def export_onnx(
         if precision == "fp16":
             halve_weights(proto, set(parameters))
         if static_samples is None:
-            # A default of 0 makes this input optional: to render in one piece, nobody needs it.
-            skip = numpy_helper.from_array(np.zeros(1, np.int64), INPUTS[3])
-            proto.graph.initializer.append(skip)
+            for name, default in OPTIONAL.items():
+                proto.graph.initializer.append(numpy_helper.from_array(default, name))
         else:
             fix_outputs(proto, static_samples)
         describe(proto, model, version or distribution.version("creative-mix"))
@@ -174,6 +211,7 @@ def describe(proto: onnx.ModelProto, model: CreativeMix, version: str) -> None:
         "hop_length": HOP_LENGTH,
         "lookback_frames": lookback,
         "lookahead_frames": lookahead,
+        "settling_frames": settling_frames(model.config),
         "least_samples": LEAST_SAMPLES,
         "component_names": ",".join(COMPONENT_NAMES),
         "version": version,

@@ -25,6 +25,12 @@ def standin_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def new_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with controls, and with outputs that tell the notes."""
+    return write_standin(tmp_path_factory.mktemp("model") / "new.onnx", new_form=True)
+
+
+@pytest.fixture(scope="session")
 def model_path(standin_model: Path) -> Path:
     """The model that ships, or the stand-in where none does."""
     return WEIGHTS_PATH if WEIGHTS_PATH.exists() else standin_model

@@ -14,11 +14,11 @@ from test_model import SMALL
 
 from creative_mix.constants import COMPONENT_NAMES
 from creative_mix.errors import ModelFileError
-from creative_mix.export.field import LEAST_SAMPLES, receptive_field
+from creative_mix.export.field import LEAST_SAMPLES, receptive_field, settling_frames
 from creative_mix.export.onnx_file import export_onnx
 from creative_mix.export.parity import largest_difference, percussive, refuse_drift
 from creative_mix.model.checkpoint import load_model, model_metadata, save_tensors
-from creative_mix.model.system import CreativeMix
+from creative_mix.model.system import Controls, CreativeMix
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,61 @@ def test_skipped_frames_are_context(exported: Path) -> None:
     whole = session.run(None, feeds)
     for skip in (0, 5, 60):
         part = session.run(None, feeds | {"skip_frames": np.array([skip], np.int64)})
-        for mine, theirs, step in zip(part, whole, (512, 1, 1), strict=True):
-            np.testing.assert_allclose(mine, theirs[..., skip * step :], atol=2e-6)
+        for mine, theirs, step in zip(part, whole, (512, *[1] * 6), strict=True):
+            np.testing.assert_allclose(mine, theirs[..., skip * step :], atol=1e-5)
+
+
+def test_more_silence_before_the_start_changes_nothing(exported: Path) -> None:
+    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
+    sounds = [percussive(40 * 512, 1, 1, 0.2), percussive(40 * 512, 1, 2, 0.5)]
+
+    def after(silent_frames: int) -> np.ndarray:
+        padded = [np.pad(s, ((0, 0), (0, 0), (silent_frames * 512, 0))) for s in sounds]
+        feeds = {
+            "drums": padded[0],
+            "piano": padded[1],
+            "bias": np.zeros((1, 6), np.float32),
+            "skip_frames": np.array([silent_frames], np.int64),
+        }
+        (mix,) = session.run(["mix"], feeds)
+        return np.asarray(mix)
+
+    lookback, settled = receptive_field(SMALL)[0], settling_frames(SMALL)
+    assert settled < lookback
+    whole = after(lookback)
+    assert np.abs(whole).max() > 1e-2
+    np.testing.assert_allclose(after(settled), whole, atol=1e-5)
+    assert np.abs(after(2) - whole).max() > 1e-5
+
+
+def test_controls_are_optional_and_agree_with_torch(exported: Path) -> None:
+    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
+    feeds = {
+        "drums": percussive(30_000, 1, 1, 0.2),
+        "piano": percussive(30_000, 2, 2, 0.5),
+        "bias": np.zeros((1, 6), np.float32),
+    }
+    curve = np.zeros((1, 6, 59), np.float32)
+    curve[0, 3, 30:] = 4.0
+    options = {
+        "bias_curve": curve,
+        "density": np.array([0.5], np.float32),
+        "dynamics": np.array([0.2], np.float32),
+    }
+    plain = session.run(["mix", "weights"], feeds)
+    mix, weights = session.run(["mix", "weights"], feeds | options)
+    assert (weights[0, 3, 30:] > 3 * plain[1][0, 3, 30:]).all()
+    np.testing.assert_allclose(weights[0, :, :30], plain[1][0, :, :30], atol=1e-6)
+    tensors = {name: torch.from_numpy(value) for name, value in (feeds | options).items()}
+    with torch.inference_mode():
+        result = load_model(exported)(
+            tensors["drums"],
+            tensors["piano"],
+            tensors["bias_curve"],
+            controls=Controls(tensors["density"], tensors["dynamics"]),
+        )
+    assert float(np.abs(mix - result.mix.numpy()).max()) < 1e-4
+    assert np.abs(mix - plain[0]).max() > 1e-3
 
 
 def test_says_what_it_is(exported: Path) -> None:
@@ -66,6 +119,7 @@ def test_says_what_it_is(exported: Path) -> None:
     lookback, lookahead = receptive_field(SMALL)
     assert told["sample_rate"] == "44100" and told["hop_length"] == "512"
     assert (told["lookback_frames"], told["lookahead_frames"]) == (str(lookback), str(lookahead))
+    assert told["settling_frames"] == str(settling_frames(SMALL))
     assert told["component_names"] == ",".join(COMPONENT_NAMES)
     assert told["version"] == "test" and told["licence"] == "MIT"
 
@@ -153,7 +207,7 @@ def test_export_options(
     assert shapes["piano"][2] == shapes["mix"][2] == length
     frames = "frames" if length == "samples" else -(-int(length) // 512)
     assert shapes["weights"][2] == shapes["strikes"][1] == frames
-    assert len(session.get_overridable_initializers()) == (1 if length == "samples" else 0)
+    assert len(session.get_overridable_initializers()) == (4 if length == "samples" else 0)
     expected = load_model(checkpoint).state_dict()
     for name, tensor in load_model(path).state_dict().items():
         assert torch.equal(tensor, expected[name]), name

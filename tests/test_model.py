@@ -11,13 +11,22 @@ from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH
 from creative_mix.export.field import receptive_field
 from creative_mix.model.agent import CompositionalCreativeAgent, MultiScaleExtractor
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.decoder import DecayLimiter, loudest_ahead
+from creative_mix.model.decoder import Strikes, strike_gain
+from creative_mix.model.encoder import mean_power
 from creative_mix.model.layers import LocalAttention
-from creative_mix.model.pitch import BinOwners, PitchReader, voices_of
-from creative_mix.model.restrike import at_attack, at_source, remember, restrike
-from creative_mix.model.rhythm import STRIKE_RAMP, Onsets, mix_onsets, peak_strength
-from creative_mix.model.spectral import BINS, EDGE, WINDOW_LENGTH, FineEnergy, Stft
-from creative_mix.model.system import CreativeMix
+from creative_mix.model.pitch import BinOwners, KeyReader
+from creative_mix.model.refiner import CombLimiter, DecayLimiter, just_before, loudest_ahead
+from creative_mix.model.restrike import at_attack, at_source, remember, remember_own, restrike
+from creative_mix.model.rhythm import (
+    OWN_LEVEL,
+    STRIKE_RAMP,
+    Onsets,
+    mix_onsets,
+    peak_strength,
+    thin_out,
+)
+from creative_mix.model.spectral import BINS, EDGE, WINDOW_LENGTH, FineEnergy, Spectrum, Stft
+from creative_mix.model.system import Controls, CreativeMix
 
 SMALL = ModelConfig(
     encoder_width=32,
@@ -29,6 +38,7 @@ SMALL = ModelConfig(
     decoder_blocks=1,
     refiner_bins=64,
     refiner_width=4,
+    key_width=16,
     attention_lookback=8,
     strike_window=24,
     attack_window=40,
@@ -66,6 +76,18 @@ def test_stft_is_the_windowed_dft() -> None:
     assert count == 10
     torch.testing.assert_close(spectra[:, :, 0], wanted.real, atol=2e-4, rtol=1e-4)
     torch.testing.assert_close(spectra[:, :, 1], wanted.imag, atol=2e-4, rtol=1e-4)
+
+
+def test_a_longer_window_tells_low_tones_apart() -> None:
+    time = torch.arange(20 * HOP_LENGTH) / 44100
+    tones = (torch.sin(2 * torch.pi * 82.4 * time) + torch.sin(2 * torch.pi * 123.5 * time))[None]
+
+    def between(spectrum: Spectrum) -> float:
+        power = (spectrum(tones)[0, 10] ** 2).sum(0)
+        place = [round(hertz * spectrum.length / 44100) for hertz in (82.4, 103.0, 123.5)]
+        return float(power[place[1]] / torch.minimum(power[place[0]], power[place[2]]))
+
+    assert between(Spectrum(4096, 512, 64)) < 0.1 < 0.2 < between(Spectrum())
 
 
 @pytest.mark.parametrize("samples", [512, 2048, 5000])
@@ -130,7 +152,7 @@ def test_novelty_has_gradient_where_the_thresholded_form_had_none() -> None:
 
 
 def test_a_component_that_says_nothing_strikes_nothing(small: CreativeMix) -> None:
-    logits, offset = small.drum_rhythm(torch.zeros(1, small.config.component_dim, 20))
+    logits, offset, _ = small.drum_rhythm(torch.zeros(1, small.config.component_dim, 20))
     assert torch.sigmoid(logits).max() < STRIKE_RAMP[0] and offset.abs().max() == 0
     piano, drums = sound(1, 20, 2), sound(1, 20, 1)
     with torch.no_grad():
@@ -187,13 +209,15 @@ def test_local_attention_does_not_depend_on_where_blocks_fall() -> None:
 # Strikes and streams
 
 
-def onsets_at(times: list[float], frames: int, probability: float = 1.0) -> Onsets:
+def onsets_at(
+    times: list[float], frames: int, probability: float = 1.0, level: float = 0.5
+) -> Onsets:
     flags, offset = torch.zeros(1, 3, frames), torch.zeros(1, frames)
     for time in times:
         frame = int(time // HOP_LENGTH)
         flags[:, :, frame] = probability
         offset[:, frame] = time / HOP_LENGTH - frame - 0.5
-    return Onsets(flags, offset)
+    return Onsets(flags, offset, torch.full((1, 3, frames), level))
 
 
 def test_streams_restart_at_each_strike_from_the_attack_before_it() -> None:
@@ -257,9 +281,11 @@ def test_memory_holds_the_encoding_of_the_last_strike() -> None:
 
 def test_memory_can_wait_for_what_comes_just_after_the_strike() -> None:
     values = torch.arange(40.0).expand(1, 2, 40).contiguous()
+    by_voice = torch.stack([values, values + 100, values + 200], 1)
     audio = torch.zeros(1, 1, 40 * HOP_LENGTH)
     made = restrike(audio, onsets_at([5.2 * 512], 40), onsets_at([2.2 * 512], 40), ModelConfig())
-    assert (remember(values, made, delay=3)[0, 1, 0, 6:] == 8).all()
+    for voice in range(3):
+        assert (remember_own(by_voice, made, delay=3)[0, voice, :, 6:] == 8 + 100 * voice).all()
     source = at_source(values, made)[0, 1, 0, 10:20]
     torch.testing.assert_close(source, torch.arange(7.0, 17.0), atol=1e-3, rtol=0)
 
@@ -272,60 +298,114 @@ def test_a_strike_without_an_attack_goes_on_with_the_present_piano() -> None:
 
 
 def test_the_place_of_the_attack_stays_while_the_stream_runs_on() -> None:
-    values = torch.arange(40.0).expand(1, 2, 40).contiguous()
+    values = torch.arange(40.0).view(1, 40, 1).expand(1, 40, 2).contiguous()
     audio = torch.zeros(1, 1, 40 * HOP_LENGTH)
     made = restrike(audio, onsets_at([5.5 * 512], 40), onsets_at([2.5 * 512], 40), ModelConfig())
-    attack = at_attack(values, made)[0, 1, 0, 7:30]
+    attack = at_attack(values, made)[0, 1, 7:30, 0]
     torch.testing.assert_close(attack, torch.full((23,), 2.0), atol=2e-3, rtol=0)
 
 
 def test_what_was_struck_later_is_held_down_and_what_dies_away_is_not() -> None:
     limiter = DecayLimiter()
-    struck = torch.zeros(1, 3, 8, 20)
-    now = struck - torch.linspace(0.0, 1.0, 20)  # a string that dies away
-    now[:, :, 5, 10:] = 0.8  # and another one, struck in frame 10
+    struck = torch.zeros(1, 3, 20, 8)
+    now = struck - torch.linspace(0.0, 1.0, 20)[:, None]  # a string that dies away
+    now[:, :, 10:, 5] = 0.8  # and another one, struck in frame 10
     excess, taken = limiter(now, struck)
-    assert excess[:, :, :5].abs().max() == 0 and excess[:, :, 5, :10].abs().max() == 0
-    assert (excess[:, :, 5, 10:] > 0.6).all() and (taken[:, :, 5, 10:] < -3).all()
+    assert excess[..., :5].abs().max() == 0 and excess[:, :, :10, 5].abs().max() == 0
+    assert (excess[:, :, 10:, 5] > 0.6).all() and (taken[:, :, 10:, 5] < -3).all()
 
 
 def test_the_loudest_of_the_next_frames() -> None:
-    powers = torch.tensor([0.0, 1.0, 5.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3.0]).view(1, 1, 9)
-    loudest = loudest_ahead(powers)[0, 0]
+    powers = torch.tensor([0.0, 1.0, 5.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3.0]).view(1, 9, 1)
+    loudest = loudest_ahead(powers)[0, :, 0]
     assert loudest.tolist() == [5.0, 5.0, 5.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0]
+    assert just_before(powers)[0, 3:, 0].tolist() == powers[0, :6, 0].tolist()
 
 
 # Pitches
 
 
 def test_pitch_axis_puts_a_tone_on_its_key() -> None:
-    reader = PitchReader()
+    reader = KeyReader()
     time = torch.arange(20 * HOP_LENGTH) / 44100
-    for key in (40, 60, 80):
-        tone = 0.1 * torch.sin(2 * torch.pi * 27.5 * 2 ** (key / 12) * time)
-        power = (Stft()(tone[None]) ** 2).sum(2)[0, 10]
-        row = int((power @ reader.axis).argmax())
-        assert abs((row - 36 - 1) / 3 - key) < 0.7
-
-
-def test_voices_of_certain_keys() -> None:
-    def voices(*keys: int) -> list[list[int]]:
-        sounding = torch.zeros(1, 88, 1)
-        sounding[0, list(keys)] = 1.0
-        return [(row > 0.5).nonzero()[:, 0].tolist() for row in voices_of(sounding)[0, :, :, 0]]
-
-    assert voices(10, 20, 30, 40) == [[10], [20, 30], [40]]
-    assert voices(10, 20) == [[10], [20], [20]]
-    assert voices(10) == [[10], [10], [10]]
-    assert voices() == [[], [], []]
+    for key in (28, 40, 60, 80):
+        tone = 0.1 * torch.sin(2 * torch.pi * 27.5 * 2 ** (key / 12) * time)[None, None]
+        power = mean_power(Stft()(tone))[0, 10] @ reader.axis
+        power = power + mean_power(reader.long_spectrum(tone))[0, 10] @ reader.long_axis
+        assert abs((int(power.argmax()) - 1) / 3 - key) < 0.7
 
 
 def test_a_key_alone_owns_its_partials_and_shares_those_of_others() -> None:
     struck, heard = torch.zeros(1, 1, 88, 1), torch.zeros(1, 1, 88, 1)
     struck[0, 0, 48] = heard[0, 0, 48] = heard[0, 0, 55] = 1.0  # A4 struck, E5 beside it
-    share = BinOwners()(struck, heard)[0, 0, :, 0].exp()
-    assert share[round(440 / 44100 * 2048)] > 0.9
-    assert share[round(659.3 / 44100 * 2048)] < 0.1
+    share, expected = (part[0, 0, 0] for part in BinOwners()(struck, 1e4 * heard))
+    mine, other, gap = (round(hertz / 44100 * 2048) for hertz in (440, 659.3, 760))
+    assert share[mine].exp() > 0.9 and share[other].exp() < 0.1
+    # Between partials nobody else claims a bin, but there is nothing to be expected there either.
+    assert share[gap].exp() > 0.2 and expected[gap] < expected[mine] - 1.0
+
+
+def test_what_the_struck_keys_do_not_explain_is_held_down() -> None:
+    expected, now = torch.full((1, 3, 4, BINS), -1.0), torch.full((1, 3, 4, BINS), -1.2)
+    now[..., 100] = 1.0
+    taken = CombLimiter()(now, expected)
+    assert taken[..., :100].abs().max() == 0 and (taken[..., 100] < -1.5).all()
+
+
+def test_levels_tell_how_loud_each_of_the_sounding_keys_is() -> None:
+    owners = BinOwners()
+    combs = owners.combs.detach().exp()
+    wanted = {40: 1.0, 47: 0.09, 64: 0.25}  # powers
+    power = sum(level * combs[key] for key, level in wanted.items())
+    sounding = torch.full((1, 88, 1), 0.01)
+    sounding[0, [*wanted, 52]] = 0.9  # and one that is thought to sound, but does not
+    levels = owners.levels(sounding, 100 * power.view(1, 1, BINS))[0, :, 0].detach() / 100
+    for key, level in wanted.items():
+        assert 10 * abs(float(torch.log10(levels[key] / level))) < 3.5
+    assert levels[52] < 0.05
+
+
+def test_a_harder_hit_sounds_louder_and_dynamics_scale_the_difference() -> None:
+    assert float(strike_gain(torch.tensor(OWN_LEVEL))) == pytest.approx(1.0)
+    torch.manual_seed(3)
+    decoder = CreativeMix(SMALL).decoder
+    level = torch.tensor([0.3, 0.9]).view(1, 1, 2).expand(1, 3, 2)
+
+    def factors(dynamics: float) -> torch.Tensor:
+        strikes = Strikes(
+            *[torch.zeros(1)] * 3, level, torch.tensor([dynamics]), *[torch.zeros(1)] * 2
+        )
+        return decoder._level_factors(strikes)[0, 0].log()
+
+    plain, flat, wide = factors(1.0), factors(0.0), factors(1.5)
+    assert plain[1] > plain[0]
+    assert flat[1] - flat[0] < 0.5 * (plain[1] - plain[0]) < wide[1] - wide[0]
+
+
+def test_thinning_out_leaves_the_strongest() -> None:
+    loud, soft = onsets_at([1000.0], 10, level=0.9), onsets_at([3000.0], 10, level=0.3)
+    both = Onsets(
+        loud.probability + soft.probability,
+        loud.offset + soft.offset,
+        torch.where(soft.probability > 0, soft.level, loud.level),
+    )
+    kept = thin_out(both, torch.tensor([0.5])).probability[0, 0]
+    assert kept[1] == 1 and kept[5] == 0
+    assert torch.equal(thin_out(both, torch.tensor([1.0])).probability, both.probability)
+    assert thin_out(both, torch.tensor([0.0])).probability.max() == 0
+
+
+def test_controls_reach_the_sound(small: CreativeMix) -> None:
+    drums, piano = sound(1, 60, 7), sound(1, 60, 6)
+    one, none = torch.ones(1), torch.zeros(1)
+    with torch.no_grad():
+        plain = small(drums, piano)
+        same = small(drums, piano, torch.zeros(1, 6, 60), controls=Controls(one, one))
+        thin = small(drums, piano, controls=Controls(none, one))
+        flat = small(drums, piano, controls=Controls(one, none))
+    assert torch.equal(plain.mix, same.mix)
+    assert plain.strikes.max() > 0.2 and thin.strikes.max() == 0
+    assert (flat.mix - plain.mix).abs().max() > 1e-3
 
 
 # The whole
@@ -345,7 +425,7 @@ def test_receptive_field_by_perturbation(small: CreativeMix) -> None:
     drums, piano, bias = sound(1, frames, 1), sound(1, frames, 2), torch.zeros(1, 6)
     with torch.no_grad():
         before = small(drums, piano, bias)
-        assert (before.strikes > 0.2).float().mean() > 0.05
+        assert (before.strikes > 0.2).float().mean() > 0.02
         for which in range(2):
             moved = [drums.clone(), piano.clone()]
             moved[which][..., at * HOP_LENGTH : (at + 1) * HOP_LENGTH] += 0.3 * torch.randn(512)

@@ -6,6 +6,7 @@ import configparser
 import subprocess
 import sys
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "librosa", "scipy", "mir_eval", "onnx")
 
 
-HELPERS = {"__init__", "main", "mixing_options"}
+HELPERS = {"__init__", "main", "batch_display", "mixing_options"}
 """Modules of the command line that are no commands."""
 
 
@@ -39,6 +40,22 @@ def test_every_package_folder_is_listed() -> None:
     assert listed == mapped
 
 
+def test_every_file_that_is_no_module_ships() -> None:
+    patterns = setup_cfg()["options.package_data"]
+    found = 0
+    for path in (ROOT / "creative_mix").rglob("*"):
+        if path.is_dir() or path.suffix == ".py" or "__pycache__" in path.parts:
+            continue
+        package = path.parent
+        while not (package / "__init__.py").exists():
+            package = package.parent
+        name = ".".join(package.relative_to(ROOT).parts)
+        inside = path.relative_to(package).as_posix()
+        assert any(fnmatch(inside, each) for each in patterns.get(name, "").split()), path
+        found += 1
+    assert found > 3
+
+
 def test_version_is_one() -> None:
     assert creative_mix.__version__ in (ROOT / "CHANGELOG.md").read_text()
 
@@ -55,12 +72,15 @@ def test_every_command_is_there() -> None:
     [
         "import creative_mix",
         "import creative_mix.api",
+        "import creative_mix.batch",
         "from creative_mix.cli.main import main; main(['--help'], standalone_mode=False)",
         "from creative_mix.cli.main import main; main(['render', '--help'], standalone_mode=False)",
+        "from creative_mix.cli.main import main; main(['batch', '--help'], standalone_mode=False)",
+        "import creative_mix.report.writing",
     ],
 )
 def test_light_imports(code: str) -> None:
-    heavy = (*HEAVY, "onnxruntime")
+    heavy = (*HEAVY, "onnxruntime", "ray", "mido")
     probe = f"{code}\nimport sys\nprint('HEAVY', [n for n in {heavy!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "HEAVY []"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +91,16 @@ def write_config(config: TrainingConfig, path: Path) -> Path:
     return path
 
 
-def start(*arguments: str | Path, ranks: int = 0, restarts: int = 0) -> subprocess.Popen[str]:
+def start(
+    *arguments: str | Path,
+    ranks: int = 0,
+    restarts: int = 0,
+    rendezvous: Sequence[str] = ("--standalone",),
+) -> subprocess.Popen[str]:
     """Begin `creative-mix train`, or the same under torchrun."""
     command = [sys.executable, "-m", "creative_mix.training"]
     if ranks:
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command = [sys.executable, "-m", "torch.distributed.run", *rendezvous]
         command += [f"--nproc-per-node={ranks}", f"--max-restarts={restarts}"]
         command += ["-m", "creative_mix.training"]
     return subprocess.Popen(
@@ -105,6 +112,14 @@ def start(*arguments: str | Path, ranks: int = 0, restarts: int = 0) -> subproce
     )
 
 
+def machines(count: int) -> list[str]:
+    """Options by which as many torchruns on this machine make one run, as if each had its own."""
+    with socket.create_server(("localhost", 0)) as server:
+        endpoint = f"localhost:{server.getsockname()[1]}"
+    options = [f"--nnodes={count}", "--rdzv-backend=c10d", "--rdzv-id=test"]
+    return [*options, f"--rdzv-endpoint={endpoint}"]
+
+
 def logged(folder: Path) -> list[dict[str, Any]]:
     """The whole lines of a run's log."""
     path = folder / "log.jsonl"
@@ -114,13 +129,29 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> int:
+def wait_for_step(
+    process: subprocess.Popen[str], folder: Path, step: int, within_s: float = 200.0
+) -> int:
     """Wait until a step is logged or the process has ended; the last logged step."""
-    while True:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
         steps = [entry["step"] for entry in logged(folder)]
         if (steps and steps[-1] >= step) or process.poll() is not None:
             return steps[-1] if steps else 0
         time.sleep(0.01)
+    process.terminate()
+    told = process.communicate(timeout=60)[0]
+    raise AssertionError(f"no step {step} within {within_s:.0f} s: {told}")
+
+
+def ended(process: subprocess.Popen[str], within_s: float) -> str:
+    """Wait for a process's end; what it said."""
+    try:
+        return process.communicate(timeout=within_s)[0]
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        told = process.communicate(timeout=60)[0]
+        raise AssertionError(f"not at its end within {within_s:.0f} s: {told}") from None
 
 
 def children(pid: int) -> list[int]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import soundfile as sf
 
-from ..errors import AudioFileError, OptionError
+from ..errors import OptionError
+from ..newfile import NewFile
 from ..options import SUBTYPES
 from . import FloatArray
 from .metadata import Metadata
@@ -110,46 +108,9 @@ class AudioWriter:
 
     def __init__(self, path: str | os.PathLike[str], force: bool = False) -> None:
         self.format = output_format(path)
-        self._part: Path | None = None
         self._stdout = StdoutWriter() if is_pipe(path) else None
-        if self._stdout is not None:
-            self.name = self._stdout.name
-            return
-        self.name = str(path)
-        self._force = force
-        # Through a symbolic link, the file that it points to is replaced.
-        self._path = Path(os.path.realpath(path))
-        folder = self._path.parent
-        try:
-            kind = self._path.stat().st_mode
-        except OSError:
-            kind = None
-        if kind is not None and stat.S_ISDIR(kind):
-            raise AudioFileError(f"{self.name}: is a folder; name a file")
-        if kind is not None and not stat.S_ISREG(kind):
-            raise AudioFileError(f"{self.name}: is no file but a pipe or a device; name a file")
-        if kind is not None and not force:
-            raise AudioFileError(f"{self.name}: exists already; give --force to replace it")
-        if not folder.is_dir():
-            raise AudioFileError(f"{self.name}: the folder {folder} does not exist; make it first")
-        try:
-            handle, name = tempfile.mkstemp(
-                # Long names have to leave room for what is added.
-                prefix=f".{self._path.stem[:60]}.",
-                suffix=".part",
-                dir=folder,
-            )
-        except OSError as error:
-            raise AudioFileError(
-                f"{self.name}: the folder {folder} cannot be written ({error.strerror}); "
-                "choose another"
-            ) from None
-        self._part = Path(name)
-        os.close(handle)
-        # mkstemp makes private files; a result is as open as any other new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
+        self._file = NewFile(path, force) if self._stdout is None else None
+        self.name = self._stdout.name if self._stdout is not None else str(path)
 
     def write(
         self,
@@ -181,86 +142,48 @@ class AudioWriter:
         if self._stdout is not None:
             self._stdout.write(pieces)
             return None
-        assert self._part is not None
+        assert self._file is not None
         word = None
-        try:
+        with self._file.writing() as part:
             if self.format == "WAV":
                 header = next(pieces)
                 if header.startswith(b"RF64"):
                     word = f"{self.name}: beyond 4 GB, written as RF64 (a large WAV)"
-                with self._part.open("wb") as file:
+                with part.open("wb") as file:
                     file.write(header)
                     file.writelines(pieces)
             else:
                 if metadata.bext or metadata.acid:
                     word = f"{self.name}: time reference and tempo are lost; only a WAV holds them"
-                self._write_flac(blocks, sample_rate, channels, frames, subtype, metadata, dither)
-            _flush_to_disk(self._part)
-            self._give_name()
-        except FileExistsError:
-            self.discard()
-            raise AudioFileError(
-                f"{self.name}: exists now, made while this job ran; give --force to replace it"
-            ) from None
-        except (sf.LibsndfileError, RuntimeError, OSError) as error:
-            self.discard()
-            reason = getattr(error, "strerror", None) or str(error)
-            raise AudioFileError(
-                f"{self.name}: cannot be written ({reason}); is the disk full?"
-            ) from error
+                _write_flac(part, blocks, sample_rate, channels, frames, subtype, metadata, dither)
+            self._file.flush()
+            self._file.give_name()
         return word
-
-    def _write_flac(
-        self,
-        blocks: Iterable[FloatArray],
-        sample_rate: int,
-        channels: int,
-        frames: int,
-        subtype: str,
-        metadata: Metadata,
-        dither: bool,
-    ) -> None:
-        assert self._part is not None
-        quantiser = Quantiser(subtype, dither)
-        with sf.SoundFile(self._part, "w", sample_rate, channels, subtype, format="FLAC") as file:
-            for key, text in metadata.strings.items():
-                setattr(file, key, text)
-            for block in blocks:
-                file.write(left_aligned(quantiser.quantise(block), quantiser.bits))
-        # A disk that fills up with the last bytes is not always reported.
-        with sf.SoundFile(self._part) as file:
-            file.seek(frames - 1)
-            if file.frames != frames or len(file.read(1)) != 1:
-                raise OSError("its end is missing")
-
-    def _give_name(self) -> None:
-        assert self._part is not None
-        if self._force:
-            os.replace(self._part, self._path)
-        else:
-            try:
-                # Unlike a rename, this fails where another command was quicker.
-                os.link(self._part, self._path)
-            except FileExistsError:
-                raise
-            except OSError:
-                # Not every file system has hard links.
-                if self._path.exists():
-                    raise FileExistsError from None
-                os.replace(self._part, self._path)
-            else:
-                self._part.unlink()
-        self._part = None
 
     def discard(self) -> None:
         """Remove what has been written, unless it is whole."""
-        if self._part is not None:
-            with contextlib.suppress(OSError):
-                self._part.unlink()
-            self._part = None
+        if self._file is not None:
+            self._file.discard()
 
 
-def _flush_to_disk(path: Path) -> None:
-    """Wait until `path` is on the disk: some file systems tell only now that they are full."""
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
+def _write_flac(
+    part: Path,
+    blocks: Iterable[FloatArray],
+    sample_rate: int,
+    channels: int,
+    frames: int,
+    subtype: str,
+    metadata: Metadata,
+    dither: bool,
+) -> None:
+    quantiser = Quantiser(subtype, dither)
+    with sf.SoundFile(part, "w", sample_rate, channels, subtype, format="FLAC") as file:
+        for key, text in metadata.strings.items():
+            setattr(file, key, text)
+        for block in blocks:
+            file.write(left_aligned(quantiser.quantise(block), quantiser.bits))
+    # A disk that fills up with the last bytes is not always reported.
+    with sf.SoundFile(part) as file:
+        file.seek(frames - 1)
+        if file.frames != frames or len(file.read(1)) != 1:
+            raise OSError("its end is missing")

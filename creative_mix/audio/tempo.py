@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..constants import HOP_LENGTH, SAMPLE_RATE
 from . import FloatArray
+from .store import SampleStore
 
 LISTEN_S = 60.0
 """Only the first minute is listened to."""
@@ -18,6 +19,8 @@ FASTEST_BPM = 210.0
 _WINDOW = 1024
 _BANDS = 32
 _SMOOTH = 87
+_CLEAR = 0.12
+"""Clarity below which a tempo is a guess."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,15 @@ def tempo_scores(
     return score / np.maximum(1, total), tempi
 
 
+def clear_tempo(store: SampleStore) -> Tempo | None:
+    """Return the tempo of a recording at 44.1 kHz, or None where there is no clear one."""
+    found = estimate_tempo(store.read(0, int(LISTEN_S * SAMPLE_RATE)))
+    return found if found is not None and found.clarity >= _CLEAR else None
+
+
 def tempi_differ(first: Tempo | None, second: Tempo | None, tolerance: float = 0.04) -> bool:
     """Return whether both are clear and no simple ratio (1, 2, 3 to one or to two) joins them."""
-    if first is None or second is None or min(first.clarity, second.clarity) < 0.12:
+    if first is None or second is None or min(first.clarity, second.clarity) < _CLEAR:
         return False
     ratio = first.bpm / second.bpm
     simple = (1.0, 2.0, 0.5, 3.0, 1 / 3, 1.5, 2 / 3, 4.0, 0.25)

@@ -34,6 +34,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("log_stft", "log-STFT distance to truth", False, None, True),
     Measure("strikes_f50", "onset F 50 ms, known notes", True, "strikes_f50_chance", True),
     Measure("strikes_f30", "onset F 30 ms, known notes", True, "strikes_f30_chance", True),
+    Measure("notes_f50", "note F 50 ms and pitch, its MIDI", True, "notes_f50_chance", True),
     Measure("truth_chroma", "chroma to truth", True, None, True),
     Measure("attack_median_ms", "attack error, median (ms)", False, None, True),
     Measure("attack_p90_ms", "attack error, 90th percentile (ms)", False, None, True),

@@ -15,6 +15,7 @@ from creative_mix.evaluation.baselines import Audio, Render
 from creative_mix.evaluation.features import Features, FloatArray
 from creative_mix.evaluation.measures import References, measure_output
 from creative_mix.evaluation.report import Report
+from creative_mix.evaluation.transcription import Played, chance_note_f, note_f
 
 if TYPE_CHECKING:
     from creative_mix.training.pairs import Pair
@@ -34,6 +35,15 @@ class TellsMore(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsNotes(Protocol):
+    """A system that says which notes it plays."""
+
+    def last_notes(self) -> Sequence[Played] | None:
+        """The notes of its last render, None where it cannot tell."""
+        ...
+
+
 @dataclass(frozen=True)
 class Case:
     """One pair of sources at 44.1 kHz and equal length, with or without a known answer.
@@ -45,6 +55,7 @@ class Case:
         truth: (C, N), or None.
         strikes_s: when the truth strikes, in seconds, or None.
         rendered_again: the truth by another rendering of the same notes, the floor, or None.
+        notes: what the truth plays, or None.
     """
 
     name: str
@@ -53,6 +64,7 @@ class Case:
     truth: Audio | None = None
     strikes_s: FloatArray | None = None
     rendered_again: Audio | None = None
+    notes: Sequence[Played] | None = None
 
 
 CaseSource = Callable[[], Case]
@@ -68,6 +80,7 @@ def case_of_pair(pair: Pair, name: str = "", rendered_again: Audio | None = None
         pair.truth,
         strikes if len(strikes) else None,
         rendered_again,
+        pair.truth_notes or None,
     )
 
 
@@ -200,12 +213,25 @@ def score_case(
         found[name] = measure_output(output, references)
         if isinstance(render, TellsMore):
             found[name].update(render.last_scores())
+        if case.notes is not None and isinstance(render, TellsNotes):
+            found[name].update(_score_notes(case.notes, render.last_notes(), output.duration_s))
     if references.truth is not None:
         found[TRUTH] = measure_output(references.truth, references)
     if case.rendered_again is not None:
         again = Features(_to_length(case.rendered_again, length))
         found[FLOOR] = measure_output(again, references)
     return found
+
+
+def _score_notes(
+    truth: Sequence[Played], played: Sequence[Played] | None, duration_s: float
+) -> dict[str, float]:
+    if played is None:
+        return {}
+    return {
+        "notes_f50": note_f(truth, played),
+        "notes_f50_chance": chance_note_f(truth, played, duration_s),
+    }
 
 
 def _to_length(audio: Audio, length: int) -> Audio:

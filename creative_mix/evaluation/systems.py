@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,25 +14,19 @@ from creative_mix.constants import COMPONENT_NAMES, SAMPLE_RATE
 from creative_mix.errors import OptionError
 from creative_mix.evaluation.baselines import BASELINES, CONTROLS, Audio, Render
 from creative_mix.evaluation.report import MAIN_SYSTEM
-from creative_mix.renderer import Block, Renderer
+from creative_mix.notes import Note
+from creative_mix.renderer import Renderer
+from creative_mix.trace import Trace
 
 Device = Literal["auto", "cpu", "cuda"]
 
 
-class WatchedRenderer(Renderer):
-    """A renderer that remembers the mean weights of its last render."""
+@dataclass
+class _Loaded:
+    """The model, and what it said of its last render."""
 
-    weights: dict[str, float]
-
-    def render_blocks(self, *args: Any, **options: Any) -> Iterator[Block]:
-        """Yield the blocks of `Renderer.render_blocks`, watching their weights."""
-        total, frames = np.zeros(len(COMPONENT_NAMES)), 0
-        for block in super().render_blocks(*args, **options):
-            total += block.weights.sum(axis=1, dtype=np.float64)
-            frames += block.weights.shape[1]
-            yield block
-        mean = total / max(1, frames)
-        self.weights = {n: float(w) for n, w in zip(COMPONENT_NAMES, mean, strict=True)}
+    renderer: Renderer
+    trace: Trace
 
 
 @dataclass(frozen=True)
@@ -52,12 +45,26 @@ class ModelSystem:
 
     def __call__(self, drums: Audio, piano: Audio) -> Audio:
         """The render: drums (1 or 2, N) and piano (C, N) at 44.1 kHz -> (C, N)."""
-        renderer = _load(self.model, self.device, self.threads)
-        return np.asarray(creative_mix.render(drums, piano, SAMPLE_RATE, renderer=renderer))
+        loaded = self._loaded()
+        return np.asarray(
+            creative_mix.render(
+                drums, piano, SAMPLE_RATE, renderer=loaded.renderer, trace=loaded.trace
+            )
+        )
 
     def last_scores(self) -> dict[str, float]:
         """The selector's mean weights in the last render, and their shares within an aspect."""
-        return component_scores(_load(self.model, self.device, self.threads).weights)
+        weights = self._loaded().trace.weights
+        mean = weights.mean(axis=1, dtype=np.float64) if weights.size else weights.sum(axis=1)
+        return component_scores(dict(zip(COMPONENT_NAMES, map(float, mean), strict=True)))
+
+    def last_notes(self) -> list[Note] | None:
+        """The notes of the last render, None where the model does not tell them."""
+        trace = self._loaded().trace
+        return trace.notes() if trace.tells_notes else None
+
+    def _loaded(self) -> _Loaded:
+        return _load(self.model, self.device, self.threads)
 
 
 def component_scores(weights: dict[str, float]) -> dict[str, float]:
@@ -82,10 +89,8 @@ def component_scores(weights: dict[str, float]) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1)
-def _load(model: Path | None, device: Device, threads: int) -> WatchedRenderer:
-    renderer = WatchedRenderer(model, device, threads)
-    renderer.weights = dict.fromkeys(COMPONENT_NAMES, 0.0)
-    return renderer
+def _load(model: Path | None, device: Device, threads: int) -> _Loaded:
+    return _Loaded(Renderer(model, device, threads), Trace())
 
 
 def choose_systems(

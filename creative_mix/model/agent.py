@@ -121,10 +121,10 @@ class CompositionalCreativeAgent(nn.Module):
         return torch.stack([*self.input_extractor(x), *self.target_extractor(y)], 1)
 
     def select(self, components: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Selection weights, (B, 6, 64, T) and an optional bias (B, 6) -> (B, 6, T)."""
+        """Selection weights of (B, 6, 64, T) and a bias (B, 6) or (B, 6, T): -> (B, 6, T)."""
         logits = self.component_selector(components.flatten(1, 2)).float()
         if bias is not None:
-            logits = logits + bias[:, :, None]
+            logits = logits + (bias.unsqueeze(2) if bias.ndim == 2 else bias)
         return torch.softmax(logits, 1)
 
     def compose(self, components: Tensor, weights: Tensor) -> Composition:

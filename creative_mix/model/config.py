@@ -37,9 +37,11 @@ class ModelConfig:
     """Lowest STFT bins whose gains are refined bin by bin."""
     refiner_width: int = 16
     """Channels of that refinement."""
-    strike_window: int = 320
+    key_width: int = 320
+    """Channels inside the reader of the piano's keys."""
+    strike_window: int = 288
     """Frames behind within which a drum hit can still be the last strike of a voice."""
-    attack_window: int = 384
+    attack_window: int = 368
     """Frames behind a strike within which the piano's attack is looked for."""
     novelty_weight: float = 1.0
     """Factor on the novelty loss that the agent returns; the training loss weighs it again."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.layers import ConvNeXtBlock, FrameNorm
+from creative_mix.model.layers import ConvNeXtBlock, FrameNorm, Pointwise
 from creative_mix.model.spectral import BINS, FineEnergy, Stft
 
 
@@ -33,8 +33,8 @@ class Encoder(nn.Module):
         super().__init__()
         width = config.encoder_width
         self.fine_energy = FineEnergy()
-        self.spectrum_in = nn.Conv1d(BINS, width, 1)
-        self.fine_in = nn.Conv1d(self.fine_energy.features, width, 1)
+        self.spectrum_in = Pointwise(BINS, width)
+        self.fine_in = Pointwise(self.fine_energy.features, width)
         self.in_norm = FrameNorm(width)
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(width, 7, lookahead=2) for _ in range(config.encoder_blocks)
@@ -45,10 +45,9 @@ class Encoder(nn.Module):
     def forward(self, audio: Tensor, spectra: Tensor) -> Tensor:
         batch, channels, samples = audio.shape
         fine = self.fine_energy(audio.reshape(batch * channels, samples))
-        fine = fine.view(batch, channels, fine.shape[1], fine.shape[2]).mean(1).transpose(1, 2)
-        power = mean_power(spectra).transpose(1, 2)
-        hidden = self.spectrum_in(log_power(power)) + self.fine_in(log_power(fine))
-        hidden = self.in_norm(hidden)
+        fine = fine.view(batch, channels, fine.shape[1], fine.shape[2]).mean(1)
+        hidden = self.spectrum_in(log_power(mean_power(spectra))) + self.fine_in(log_power(fine))
+        hidden = self.in_norm(hidden.transpose(1, 2))
         for block in self.blocks:
             hidden = block(hidden)
         return self.out_norm(self.out(hidden))

@@ -10,7 +10,9 @@ from torch.nn import functional
 
 
 class ContextConv1d(nn.Conv1d):
-    """A convolution over frames whose output at t sees t - (k - 1 - lookahead) .. t + lookahead.
+    """A convolution over frames whose output at t sees up to ``lookahead`` frames ahead of it.
+
+    The rest of its (k - 1) x dilation frames of context lie behind.
 
     Shape: (B, D, T) -> (B, D', T), zero frames outside.
     """
@@ -23,9 +25,10 @@ class ContextConv1d(nn.Conv1d):
         lookahead: int,
         groups: int = 1,
         bias: bool = True,
+        dilation: int = 1,
     ) -> None:
-        super().__init__(in_dim, out_dim, kernel_size, groups=groups, bias=bias)
-        self.context = (kernel_size - 1 - lookahead, lookahead)
+        super().__init__(in_dim, out_dim, kernel_size, groups=groups, bias=bias, dilation=dilation)
+        self.context = ((kernel_size - 1) * dilation - lookahead, lookahead)
 
     def forward(self, x: Tensor) -> Tensor:
         x = functional.pad(x, self.context)
@@ -33,6 +36,19 @@ class ContextConv1d(nn.Conv1d):
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):  # slow in bfloat16 on a CPU
             return super().forward(x.float())
+
+
+class Pointwise(nn.Conv1d):
+    """A 1x1 convolution of what has its features last: large spectra need not be transposed.
+
+    Shape: (.., T, D) -> (.., T, D').
+    """
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__(in_dim, out_dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight.squeeze(2), self.bias)
 
 
 def fill_bias(layer: nn.Conv1d, value: float, count: int | None = None) -> None:

@@ -1,9 +1,10 @@
 """Which keys of the piano sound, which of them each voice is, and which bins they own.
 
-A small network that is the same at every key reads the sounding keys from harmonics stacked on a
-logarithmic frequency axis (Bittner et al. 2018; Bittner et al. 2022). From them follow, in closed
-form, the lowest, inner and highest note; from a comb of partials for every key, the share of each
-bin of a re-strike stream that belongs to the notes which its strike has struck.
+A network reads the sounding keys, and the key that each voice would strike, from spectra on a
+logarithmic frequency axis (Bittner et al. 2018; Hawthorne et al. 2018). From them follow the shares
+of the bins of a re-strike stream that belong to the notes which its strike has struck: every key
+has a comb of partials, and the keys' levels are those with which the combs explain the spectrum
+best (Lee and Seung 2001, a fixed number of steps).
 """
 
 from __future__ import annotations
@@ -15,27 +16,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from creative_mix.constants import SAMPLE_RATE
-from creative_mix.model.encoder import log_power
-from creative_mix.model.spectral import BINS, WINDOW_LENGTH
+from creative_mix.model.encoder import log_power, mean_power
+from creative_mix.model.layers import ContextConv1d, FrameNorm
+from creative_mix.model.rhythm import VOICES
+from creative_mix.model.spectral import BINS, WINDOW_LENGTH, Spectrum
 
 KEYS = 88
 LOWEST_HZ = 27.5
 STEPS = 3
 """Bins a semitone of the logarithmic axis."""
-HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10)
-_ROWS = KEYS * STEPS
-_ABOVE = round(12 * STEPS * math.log2(HARMONICS[-1]))
-_BELOW = 12 * STEPS
+_ROWS = round(12 * STEPS * math.log2(10)) + KEYS * STEPS
+"""Rows of that axis: from the lowest key to ten times the highest, or half the sample rate."""
+_SPLIT_HZ = 1390.0
+"""Below it the axis is read from a window of twice the length, which tells low partials apart."""
 
 
-def logarithmic_axis() -> Tensor:
-    """Weights that interpolate the STFT at 36 steps an octave: (F, rows)."""
-    rows = torch.arange(_BELOW + _ROWS + _ABOVE).double() - _BELOW - 1
-    place = LOWEST_HZ * 2 ** (rows / (12 * STEPS)) * WINDOW_LENGTH / SAMPLE_RATE
-    bins = torch.arange(BINS).double()
+def logarithmic_axis(length: int, bins: int, low_hz: float, high_hz: float) -> Tensor:
+    """Weights that interpolate a power spectrum at 36 steps an octave, none outside the band.
+
+    Shape: (F, rows).
+    """
+    rows = torch.arange(_ROWS).double() - 1
+    hertz = LOWEST_HZ * 2 ** (rows / (12 * STEPS))
+    place = hertz * length / SAMPLE_RATE
     reach = (place * (2 ** (1 / (12 * STEPS)) - 1)).clamp(min=1.0)
-    weights = (1 - (bins[:, None] - place).abs() / reach).clamp(min=0)
-    return (weights / weights.sum(0).clamp(min=1e-6)).float()
+    weights = (1 - (torch.arange(bins).double()[:, None] - place).abs() / reach).clamp(min=0)
+    weights = weights / weights.sum(0).clamp(min=1e-6)
+    return (weights * ((hertz >= low_hz) & (hertz < high_hz))).float()
 
 
 def key_combs() -> Tensor:
@@ -56,73 +63,125 @@ def key_combs() -> Tensor:
     return torch.log(combs).float()
 
 
-class PitchReader(nn.Module):
-    """Logits of the sounding keys, three frames ahead and behind.
+class KeyBlock(nn.Module):
+    """A dilated depthwise convolution over frames and a pointwise MLP around a residual.
 
-    Shape: power (B, T, F) -> (B, 88, T).
+    Shape: (B, D, T) -> (B, D, T).
     """
 
-    LOOK = 3
-    axis: Tensor
-
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, dim: int, dilation: int, lookahead: int, expansion: int = 2) -> None:
         super().__init__()
-        self.register_buffer("axis", logarithmic_axis(), persistent=False)
-        self.enter = nn.Conv2d(len(HARMONICS), width, (5, 3), padding=(2, 1))
-        self.fine = nn.Conv2d(width, width, (5, 3), padding=(2, 1))
-        self.fold = nn.Conv2d(width, 2 * width, (STEPS, 1), stride=(STEPS, 1))
-        self.octaves = nn.Conv2d(2 * width, 2 * width, (25, 1), padding=(12, 0), groups=2 * width)
-        self.keys = nn.Conv2d(2 * width, 2 * width, (3, 3), padding=(1, 1))
-        self.place = nn.Parameter(torch.zeros(2 * width, KEYS))
-        self.leave = nn.Conv2d(2 * width, 1, 1)
-        assert self.leave.bias is not None
-        nn.init.constant_(self.leave.bias, -3.0)
+        self.depthwise = ContextConv1d(
+            dim, dim, 5, lookahead=lookahead, groups=dim, dilation=dilation
+        )
+        self.norm = FrameNorm(dim)
+        self.expand = nn.Conv1d(dim, dim * expansion, 1)
+        self.reduce = nn.Conv1d(dim * expansion, dim, 1)
+        self.scale = nn.Parameter(torch.full((dim, 1), 0.2))
 
-    def forward(self, power: Tensor) -> Tensor:
-        rows = log_power(power @ self.axis).transpose(1, 2)  # (B, rows, T)
-        shifts = [_BELOW + round(12 * STEPS * math.log2(h)) for h in HARMONICS]
-        stacked = torch.stack([rows[:, s : s + _ROWS] for s in shifts], 1)
-        hidden = functional.gelu(self.enter(stacked))
-        hidden = hidden + functional.gelu(self.fine(hidden))
-        hidden = self.fold(hidden) + self.place.unsqueeze(2)
-        hidden = functional.gelu(hidden + self.octaves(hidden))
-        hidden = hidden + functional.gelu(self.keys(hidden))
-        return self.leave(hidden).squeeze(1)
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = functional.gelu(self.expand(self.norm(self.depthwise(x))))
+        return x + self.scale * self.reduce(hidden)
 
 
-def voices_of(sounding: Tensor) -> Tensor:
-    """How likely each key is the one that a strike of each voice strikes.
+class KeyReader(nn.Module):
+    """Logits of the keys that sound, and of those that a strike of each voice would strike.
 
-    Low: the lowest. Inner: all but the lowest and the highest, of two the upper, or the only one.
-    Top: the highest. Keys count as independent.
+    Low is the lowest of the sounding keys; inner all but the lowest and the highest, of two the
+    upper, or the only one; top the highest. What lies above and below a key decides that, so the
+    voices are read with the chances that nothing sounds there beside the features.
 
-    Shape: probabilities (B, 88, T) -> (B, 3, 88, T).
+    Shape: piano (B, C, N) and its mean power (B, T, F) -> (B, 88, T), (B, V, 88, T).
     """
-    sounding = sounding.clamp(max=0.99)
-    silent = torch.log1p(-sounding)
-    below = torch.exp(torch.cumsum(silent, 1) - silent)  # nothing sounds below
-    above = torch.exp(silent.sum(1, keepdim=True) - torch.cumsum(silent, 1))
-    odds = sounding / (1 - sounding)
-    one_below = below * (torch.cumsum(odds, 1) - odds)
-    inner = (1 - below) * (1 - above) + above * (below + one_below)
-    return torch.stack([below, inner.clamp(0, 1), above], 1) * sounding.unsqueeze(1)
+
+    LONG_WINDOW = 4096
+    BLOCKS = ((1, 1), (1, 1), (4, 0), (16, 0))
+    """Dilation and lookahead of each."""
+    FIELD = (
+        4 + 1 + sum(4 * dilation - ahead for dilation, ahead in BLOCKS),
+        4 + 1 + sum(ahead for _, ahead in BLOCKS),
+    )
+    """Frames behind and ahead, with those of the long window."""
+    axis: Tensor
+    long_axis: Tensor
+
+    def __init__(self, width: int = 320, voice_width: int = 256) -> None:
+        super().__init__()
+        bins = 512
+        self.long_spectrum = Spectrum(self.LONG_WINDOW, bins, 64)
+        long = logarithmic_axis(self.LONG_WINDOW, bins, 0.0, _SPLIT_HZ)
+        # Beside the shorter window's power a bin of the longer one holds four times as much.
+        self.register_buffer("long_axis", long / 4, persistent=False)
+        axis = logarithmic_axis(WINDOW_LENGTH, BINS, _SPLIT_HZ, SAMPLE_RATE / 2)
+        self.register_buffer("axis", axis, persistent=False)
+        self.enter = nn.Conv1d(_ROWS, width, 3, padding=1)
+        self.in_norm = FrameNorm(width)
+        self.blocks = nn.ModuleList(KeyBlock(width, *each) for each in self.BLOCKS)
+        self.out_norm = FrameNorm(width)
+        self.leave = nn.Conv1d(width, KEYS, 1)
+        self.voices_in = nn.Conv1d(width + 3 * KEYS, voice_width, 1)
+        self.voices_out = nn.Conv1d(voice_width, VOICES * KEYS, 1)
+        for layer, value in ((self.leave, -3.0), (self.voices_out, -4.0)):
+            assert layer.bias is not None
+            nn.init.constant_(layer.bias, value)
+
+    def forward(self, piano: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
+        rows = power @ self.axis + mean_power(self.long_spectrum(piano)) @ self.long_axis
+        hidden = self.in_norm(self.enter(log_power(rows).transpose(1, 2)))
+        for block in self.blocks:
+            hidden = block(hidden)
+        hidden = self.out_norm(hidden)
+        sounding = self.leave(hidden).float()
+        silent = torch.log1p(-torch.sigmoid(sounding).clamp(max=0.99))
+        up_to = torch.cumsum(silent, 1)
+        below, above = up_to - silent, up_to[:, -1:] - up_to
+        beside = [0.3 * sounding, 0.3 * below.clamp(min=-6.0), 0.3 * above.clamp(min=-6.0)]
+        features = torch.cat([hidden.float(), *beside], 1)
+        voices = self.voices_out(functional.gelu(self.voices_in(features))).float()
+        return sounding, voices.reshape(voices.shape[0], VOICES, KEYS, -1)
 
 
 class BinOwners(nn.Module):
-    """The share of a stream's bins that belongs to what was struck.
+    """Whose each bin is: the combs of the keys, their levels, and the shares of those struck."""
 
-    Shape: struck and heard (B, V, 88, T) -> log share (B, V, F, T), -8 .. 0.
-    """
+    BINS = 512
+    """Lowest bins by which levels are found."""
+    ROUNDS = 3
+    """Multiplicative steps; each lowers the divergence of the combs' sum from the spectrum."""
 
     def __init__(self) -> None:
         super().__init__()
         self.combs = nn.Parameter(key_combs())
         self.rest = nn.Parameter(torch.full((BINS,), -12.0))
 
-    def forward(self, struck: Tensor, heard: Tensor) -> Tensor:
+    def levels(self, sounding: Tensor, power: Tensor) -> Tensor:
+        """The power of every key: times its comb, and added up over the keys, the spectrum's.
+
+        Shape: probabilities (B, 88, T) and the piano's mean power (B, T, F) -> (B, 88, T).
+        """
+        with torch.autocast(sounding.device.type, enabled=False):
+            shapes = torch.exp(0.5 * self.combs[:, : self.BINS].float())
+            heard = torch.sqrt(power[..., : self.BINS].float() + 1e-9)
+            level = sounding.float().transpose(1, 2) + 1e-4
+            norm = shapes.sum(1)
+            for _ in range(self.ROUNDS):
+                ratio = heard / (level @ shapes + 1e-6)
+                level = level * (ratio @ shapes.t()) / norm
+        return (level**2).transpose(1, 2)
+
+    def forward(self, struck: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
+        """Log share of a stream's bins that belongs to what was struck, and its own log power.
+
+        The share, -8 .. 0, is that of all keys' combs; the power, on the scale of ``log_power``,
+        is what the struck keys would have there by themselves.
+
+        Shape: struck (probabilities) and heard (powers), both (B, V, 88, T) -> both (B, V, T, F).
+        """
         with torch.autocast(struck.device.type, enabled=False):
             combs, rest = torch.exp(self.combs.float()), torch.exp(self.rest.float())
-            mine = struck.float().transpose(2, 3) @ combs
-            all_of_it = torch.maximum(heard, struck).float().transpose(2, 3) @ combs + rest
-            share = torch.log(mine / all_of_it + 3e-4)
-        return share.transpose(2, 3)
+            heard = heard.float().transpose(2, 3)
+            loudest = heard.amax(3, keepdim=True).clamp(min=1e-9)
+            heard = heard / loudest
+            mine = (struck.float().transpose(2, 3) * heard) @ combs
+            share = torch.log(mine / (heard @ combs + rest) + 3e-4)
+            return share, log_power(mine * loudest)

@@ -23,6 +23,10 @@ ATTACK_RAMP = (0.2, 0.5)
 
 REST_LOGIT = -3.0
 """Logit of an onset where the rhythm component says nothing: below the ramps."""
+OWN_LEVEL = 0.75
+"""Level of the piano's own attacks: that of a hit which strikes a note as loud as it was."""
+KEEP_RAMP = 0.1
+"""Levels over which an onset fades that is thinned out."""
 PEAK_MARGIN = 0.05
 """How far below a neighbour a frame must be to be no peak at all."""
 
@@ -34,24 +38,32 @@ class Onsets(NamedTuple):
     """(B, V, T) in 0 .. 1."""
     offset: Tensor
     """(B, T) where the onset lies, in frames from the middle of the frame, about -1 .. 1."""
+    level: Tensor
+    """(B, V, T) how hard it is, in 0 .. 1: a drum hit's velocity / 127."""
 
 
 class RhythmHead(nn.Module):
-    """Onset probability of every voice and the time inside the frame, from rhythm components.
+    """Onset logits of every voice, the time inside the frame, and levels, from rhythm components.
 
-    It has no bias of its own: of a component that is zero it reads no onset.
+    It has no bias of its own: of a component that is zero it reads no onset. Where nobody asks for
+    levels they are those of the piano's own attacks.
 
-    Shape: (B, 64, T) -> logits (B, V, T), offset (B, T).
+    Shape: (B, 64, T) -> logits (B, V, T), offset (B, T), level (B, V, T).
     """
 
-    def __init__(self, component_dim: int, width: int = 128) -> None:
+    def __init__(self, component_dim: int, width: int = 128, levels: bool = True) -> None:
         super().__init__()
         self.enter = ContextConv1d(component_dim, width, 3, lookahead=1, bias=False)
         self.leave = nn.Conv1d(width, VOICES + 1, 1, bias=False)
+        self.level = nn.Conv1d(width, VOICES, 1, bias=False) if levels else None
 
-    def forward(self, rhythm: Tensor) -> tuple[Tensor, Tensor]:
-        out = self.leave(functional.gelu(self.enter(rhythm))).float()
-        return out[:, :VOICES] + REST_LOGIT, 1.5 * torch.tanh(out[:, VOICES])
+    def forward(self, rhythm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        hidden = functional.gelu(self.enter(rhythm))
+        out = self.leave(hidden).float()
+        logits, offset = out[:, :VOICES] + REST_LOGIT, 1.5 * torch.tanh(out[:, VOICES])
+        if self.level is None:
+            return logits, offset, torch.full_like(logits, OWN_LEVEL)
+        return logits, offset, torch.sigmoid(self.level(hidden).float())
 
 
 def mix_onsets(drums: Onsets, piano: Onsets, rhythm_share: Tensor) -> Onsets:
@@ -63,7 +75,18 @@ def mix_onsets(drums: Onsets, piano: Onsets, rhythm_share: Tensor) -> Onsets:
     offset = (drum_weight * drums.offset + piano_weight * piano.offset) / (
         drum_weight + piano_weight + 1e-6
     )
-    return Onsets(probability, offset)
+    level = (drum_part * drums.level + piano_part * piano.level) / (probability + 1e-6)
+    return Onsets(probability, offset, level)
+
+
+def thin_out(onsets: Onsets, density: Tensor) -> Onsets:
+    """The onsets of which the weakest are left out: 1 keeps all, 0 none.
+
+    Shape: density (B,).
+    """
+    threshold = (1 - density).view(-1, 1, 1) * (1 + KEEP_RAMP)
+    kept = ((onsets.level - threshold) / KEEP_RAMP + 1).clamp(0.0, 1.0)
+    return onsets._replace(probability=onsets.probability * kept)
 
 
 def ramp(probability: Tensor, limits: tuple[float, float]) -> Tensor:

@@ -19,7 +19,7 @@ BINS = WINDOW_LENGTH // 2
 """Bins kept: DC up to the one below Nyquist (the bin at 22,050 Hz is left out)."""
 EDGE = (WINDOW_LENGTH - HOP_LENGTH) // 2
 """Samples by which a frame's window reaches beyond the frame's own 512 on either side."""
-_ROWS, _COLUMNS = 32, 64
+_ROWS = 32
 
 
 def frame_count(samples: int) -> int:
@@ -27,57 +27,78 @@ def frame_count(samples: int) -> int:
     return (samples + HOP_LENGTH - 1) // HOP_LENGTH
 
 
-class Stft(nn.Module):
-    """Spectra of Hann-windowed frames that are centred on each hop, and the way back.
+class Spectrum(nn.Module):
+    """Lowest bins of the spectra of Hann-windowed frames that are centred on each hop.
 
-    ``forward``: (..., N) -> (..., T, 2, F), real and imaginary parts, F = 1024.
-    ``inverse``: (..., T, 2, F) -> (..., 512 T); analysis then synthesis is the identity, but for
-    the Nyquist bin. Audio outside the given samples counts as silence.
+    Audio outside the given samples counts as silence.
+
+    Parameters
+    ----------
+    length : samples of the window, a multiple of the hop and of ``rows``
+    bins : how many bins are kept, a multiple of ``rows``
+    rows : factor of the length that the first matrix product takes
+
+    Shape: (..., N) -> (..., T, 2, F), real and imaginary parts.
     """
 
     first: Tensor
     second: Tensor
     window: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, length: int = WINDOW_LENGTH, bins: int = BINS, rows: int = _ROWS) -> None:
         super().__init__()
-        n1, n2 = torch.arange(_ROWS).double(), torch.arange(_COLUMNS).double()
-        k1, k2 = torch.arange(_ROWS).double(), torch.arange(BINS // _ROWS).double()
-        angle = 2 * math.pi / _ROWS * k1[:, None] * n1[None, :]
-        first = torch.stack([torch.cos(angle), -torch.sin(angle)], 1).reshape(2 * _ROWS, _ROWS)
+        self.length, self.bins, self.rows = length, bins, rows
+        self.edge = (length - HOP_LENGTH) // 2
+        n1, n2 = torch.arange(rows).double(), torch.arange(length // rows).double()
+        k1, k2 = torch.arange(rows).double(), torch.arange(bins // rows).double()
+        angle = 2 * math.pi / rows * k1[:, None] * n1[None, :]
+        first = torch.stack([torch.cos(angle), -torch.sin(angle)], 1).reshape(2 * rows, rows)
         turn = (
             2
             * math.pi
-            / WINDOW_LENGTH
+            / length
             * n2[None, :, None]
-            * (k1[:, None, None] + _ROWS * k2[None, None, :])
+            * (k1[:, None, None] + rows * k2[None, None, :])
         )
         cos, sin = torch.cos(turn), torch.sin(turn)  # (k1, n2, k2)
         second = torch.cat(
             [torch.cat([cos, -sin], 2), torch.cat([sin, cos], 2)], 1
         )  # (k1, [re n2, im n2], [re k2, im k2])
-        window = torch.hann_window(WINDOW_LENGTH, periodic=True, dtype=torch.float64)
+        window = torch.hann_window(length, periodic=True, dtype=torch.float64)
         for name, value in (("first", first), ("second", second), ("window", window)):
             self.register_buffer(name, value.float(), persistent=False)
 
     def frames_of(self, audio: Tensor) -> Tensor:
-        """Windows before weighting: (M, N) -> (M, T, 2048)."""
+        """Windows before weighting: (M, N) -> (M, T, length)."""
         samples = audio.shape[-1]
-        count = frame_count(samples)
-        padded = functional.pad(audio, (EDGE, (count + 3) * HOP_LENGTH - EDGE - samples))
-        hops = padded.view(audio.shape[0], count + 3, HOP_LENGTH)
-        return torch.cat([hops[:, i : i + count] for i in range(4)], 2)
+        count, reach = frame_count(samples), self.length // HOP_LENGTH
+        whole = (count + reach - 1) * HOP_LENGTH
+        padded = functional.pad(audio, (self.edge, whole - self.edge - samples))
+        hops = padded.view(audio.shape[0], count + reach - 1, HOP_LENGTH)
+        return torch.cat([hops[:, i : i + count] for i in range(reach)], 2)
 
     def forward(self, audio: Tensor) -> Tensor:
         lead = audio.shape[:-1]
         windows = self.frames_of(audio.reshape(-1, audio.shape[-1])) * self.window
         streams, count = windows.shape[:2]
         with torch.autocast(windows.device.type, enabled=False):
-            rows = self.first @ windows.float().view(streams * count, _ROWS, _COLUMNS)
-            rows = rows.view(streams * count, _ROWS, 2 * _COLUMNS).transpose(0, 1)
+            columns = self.length // self.rows
+            rows = self.first @ windows.float().view(streams * count, self.rows, columns)
+            rows = rows.view(streams * count, self.rows, 2 * columns).transpose(0, 1)
             spectra = rows @ self.second  # (k1, streams * T, 2 * k2)
-        spectra = spectra.view(_ROWS, streams * count, 2, BINS // _ROWS).permute(1, 2, 3, 0)
-        return spectra.reshape(*lead, count, 2, BINS)
+        spectra = spectra.view(self.rows, streams * count, 2, self.bins // self.rows)
+        return spectra.permute(1, 2, 3, 0).reshape(*lead, count, 2, self.bins)
+
+
+class Stft(Spectrum):
+    """Spectra of 2048 points, and the way back.
+
+    ``inverse``: (..., T, 2, F) -> (..., 512 T), F = 1024; analysis then synthesis is the identity,
+    but for the Nyquist bin.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def inverse(self, spectra: Tensor) -> Tensor:
         lead, count = spectra.shape[:-3], spectra.shape[-3]
@@ -85,7 +106,7 @@ class Stft(nn.Module):
             slots = spectra.float().reshape(-1, 2, BINS // _ROWS, _ROWS).permute(3, 0, 1, 2)
             slots = slots.reshape(_ROWS, -1, 2 * BINS // _ROWS)
             rows = (slots @ self.second.transpose(1, 2)).transpose(0, 1)
-            rows = rows.reshape(-1, 2 * _ROWS, _COLUMNS)
+            rows = rows.reshape(-1, 2 * _ROWS, WINDOW_LENGTH // _ROWS)
             windows = self.first.t() @ rows
         # Bins 1..1023 stand for their conjugates as well; DC is counted twice too, so halve it.
         mean = spectra.float().reshape(-1, 2, BINS)[:, 0, :1]

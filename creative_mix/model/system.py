@@ -10,26 +10,35 @@ from torch import Tensor, nn
 from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.agent import CascadeStage, Composition, CompositionalCreativeAgent
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.decoder import Decoder, Keys, decoder_field, loudest_ahead
+from creative_mix.model.decoder import Decoder, Keys, Strikes, decoder_field
 from creative_mix.model.encoder import Encoder, log_power, mean_power
-from creative_mix.model.pitch import PitchReader, voices_of
+from creative_mix.model.pitch import KeyReader
+from creative_mix.model.refiner import just_before, loudest_ahead
 from creative_mix.model.restrike import (
     STRUCK_WITHIN_FRAMES,
     Restrikes,
     at_attack,
     at_source,
     remember,
+    remember_own,
     restrike,
 )
-from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets
+from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets, thin_out
 from creative_mix.model.spectral import BINS, Stft
 
 PERMIT_LOGIT = -4.0
 """The cascade's word on a strike of which the encoding says nothing: no."""
-
-
 UNASKED_TIMBRE = 0.2
 """Share of input_timbre within timbre up to which nothing of the drums' own sound is heard."""
+
+
+class Controls(NamedTuple):
+    """What a player may ask for beside the selector's bias; each (B,)."""
+
+    density: Tensor
+    """Share of the strikes that stay, the strongest first: 1 all, 0 none."""
+    dynamics: Tensor
+    """Factor on the differences between loud and soft strikes: 1 as drummed, 0 all alike."""
 
 
 class Analysis(NamedTuple):
@@ -59,6 +68,8 @@ class Result(NamedTuple):
     drum_logits: Tensor
     """(B, V, T) the rhythm head on the drums."""
     drum_offset: Tensor
+    drum_level: Tensor
+    """(B, V, T) how hard the drums' hits are."""
     piano_logits: Tensor
     """(B, V, T) the rhythm head on the piano."""
     piano_offset: Tensor
@@ -68,6 +79,8 @@ class Result(NamedTuple):
     """What is struck in the end."""
     key_logits: Tensor
     """(B, 88, T) the piano's sounding keys."""
+    voice_logits: Tensor
+    """(B, V, 88, T) which of them each voice is."""
 
 
 class CreativeMix(nn.Module):
@@ -84,11 +97,13 @@ class CreativeMix(nn.Module):
         self.agent = CompositionalCreativeAgent(config.encoding_dim, config)
         self.cascade = nn.ModuleList(CascadeStage(config) for _ in range(config.cascade_stages))
         self.drum_rhythm = RhythmHead(config.component_dim)
-        self.piano_rhythm = RhythmHead(config.component_dim)
+        self.piano_rhythm = RhythmHead(config.component_dim, levels=False)
         self.permit = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
+        self.permit_own = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
         self.drum_tone = nn.Parameter(torch.zeros(BINS))
-        self.pitch_reader = PitchReader()
+        self.key_reader = KeyReader(config.key_width)
         self.decoder = Decoder(config)
+        nn.init.zeros_(self.permit_own.weight)
 
     def analyse(self, drums: Tensor, piano: Tensor) -> Analysis:
         """Encodings and components of both sources."""
@@ -112,21 +127,24 @@ class CreativeMix(nn.Module):
         bias: Tensor | None = None,
         known: tuple[Onsets, Onsets] | None = None,
         skip: Tensor | int = 0,
+        controls: Controls | None = None,
     ) -> Result:
         """Compose.
 
         Parameters
         ----------
         drums, piano : audio of equal length at 44.1 kHz
-        bias : added to the selection logits
+        bias : added to the selection logits, (B, 6), or (B, 6, T) to change over time
         known : strikes and attacks that stand in for the rhythm heads' in training
         skip : frames at the start that serve as context alone; ``mix`` begins after them
+        controls : what a player asks for; by default nothing is changed
         """
         analysis = self.analyse(drums, piano)
         weights = self.agent.select(analysis.components, bias)
         composition = self.agent.compose(analysis.components, weights)
         encoding = self.refine(composition)
-        return self.decode(piano, analysis, weights, composition.output, encoding, known, skip)
+        output = composition.output
+        return self.decode(piano, analysis, weights, output, encoding, known, skip, controls)
 
     def decode(
         self,
@@ -137,18 +155,21 @@ class CreativeMix(nn.Module):
         encoding: Tensor,
         known: tuple[Onsets, Onsets] | None = None,
         skip: Tensor | int = 0,
+        controls: Controls | None = None,
     ) -> Result:
         """Strike, remember, decode; ``mix`` begins after ``skip`` frames."""
-        drum_logits, drum_offset = self.drum_rhythm(analysis.components[:, 0])
-        piano_logits, piano_offset = self.piano_rhythm(analysis.components[:, 3])
-        permit_logits = self.permit(encoding).float() + PERMIT_LOGIT
-        attacks = Onsets(torch.sigmoid(piano_logits), piano_offset)
+        if controls is None:
+            controls = Controls(piano.new_ones(1), piano.new_ones(1))
+        drum_logits, drum_offset, drum_level = self.drum_rhythm(analysis.components[:, 0])
+        piano_logits, piano_offset, own_level = self.piano_rhythm(analysis.components[:, 3])
+        attacks = Onsets(torch.sigmoid(piano_logits), piano_offset, own_level)
+        share = weights[:, 0] / (weights[:, 0] + weights[:, 3])
         mixed = mix_onsets(
-            Onsets(torch.sigmoid(drum_logits), drum_offset),
-            attacks,
-            weights[:, 0] / (weights[:, 0] + weights[:, 3]),
+            Onsets(torch.sigmoid(drum_logits), drum_offset, drum_level), attacks, share
         )
-        onsets = Onsets(mixed.probability * torch.sigmoid(permit_logits), mixed.offset)
+        permit_logits = self._permit(encoding, share)
+        onsets = mixed._replace(probability=mixed.probability * torch.sigmoid(permit_logits))
+        onsets = thin_out(onsets, controls.density)
         used_strikes, used_attacks = known or (onsets, attacks)
         lookback = decoder_field(self.config)[0]
         first = (
@@ -158,14 +179,11 @@ class CreativeMix(nn.Module):
         )
         restrikes = restrike(piano, used_strikes, used_attacks, self.config, first)
         piano_power = mean_power(analysis.piano_spectra)
-        key_logits = self.pitch_reader(piano_power).float()
+        key_logits, voice_logits = self.key_reader(piano, piano_power)
         audio = self.decoder(
             encoding[:, :, first:],
-            remember(encoding, restrikes),
-            describe_ages(restrikes),
-            follow_attacks(used_attacks.probability, restrikes, first),
-            follow_keys(torch.sigmoid(key_logits), restrikes, first),
-            at_attack(loudest_ahead(log_power(piano_power).transpose(1, 2)), restrikes),
+            self._follow(encoding, used_strikes, used_attacks, piano_power, restrikes, controls),
+            self._follow_keys(key_logits, voice_logits, piano_power, restrikes),
             analysis.piano_spectra[:, :, first:],
             [self.stft(restrikes.streams[:, voice]) for voice in range(VOICES)],
             self.stft,
@@ -182,12 +200,55 @@ class CreativeMix(nn.Module):
             agent_output=agent_output,
             drum_logits=drum_logits,
             drum_offset=drum_offset,
+            drum_level=drum_level,
             piano_logits=piano_logits,
             piano_offset=piano_offset,
             permit_logits=permit_logits,
             onsets=onsets,
             key_logits=key_logits,
+            voice_logits=voice_logits,
         )
+
+    def _permit(self, encoding: Tensor, share: Tensor) -> Tensor:
+        """The cascade's word on strikes, which may differ for the piano's own: (B, V, T)."""
+        own = (1 - share).unsqueeze(1) * self.permit_own(encoding).float()
+        return self.permit(encoding).float() + own + PERMIT_LOGIT
+
+    def _follow(
+        self,
+        encoding: Tensor,
+        strikes: Onsets,
+        attacks: Onsets,
+        piano_power: Tensor,
+        restrikes: Restrikes,
+        controls: Controls,
+    ) -> Strikes:
+        """What is known of each voice's last strike, from the frame on where streams begin."""
+        loudness = log_power(piano_power)
+        low = loudness[..., : self.config.refiner_bins]
+        wanted = restrikes.age.shape[2]
+        there = at_source(attacks.probability.float(), restrikes).flatten(1, 2)
+        now = attacks.probability[:, :, attacks.probability.shape[2] - wanted :]
+        return Strikes(
+            encoding=remember(encoding, restrikes),
+            ages=describe_ages(restrikes),
+            attacks=torch.cat([now.to(there.dtype), there], 1),
+            level=remember_own(strikes.level.unsqueeze(2), restrikes)[:, :, 0],
+            dynamics=controls.dynamics,
+            struck=at_attack(loudest_ahead(loudness), restrikes),
+            before=at_attack(just_before(low), restrikes),
+        )
+
+    def _follow_keys(
+        self, key_logits: Tensor, voice_logits: Tensor, piano_power: Tensor, restrikes: Restrikes
+    ) -> Keys:
+        """The sounding keys, and what of them strikes have struck and streams play."""
+        sounding = torch.sigmoid(key_logits)
+        delay = STRUCK_WITHIN_FRAMES - 1
+        struck = remember_own(torch.sigmoid(voice_logits), restrikes, delay)
+        now = sounding[:, :, sounding.shape[2] - struck.shape[3] :]
+        levels = self.decoder.owners.levels(sounding, piano_power)
+        return Keys(now, struck * now.unsqueeze(1), at_source(levels, restrikes))
 
     def _drum_timbre(self, drum_spectra: Tensor, weights: Tensor) -> Tensor:
         """The drums' own sound, as far as the selector asks for input_timbre: (B, 1, 512 T).
@@ -207,23 +268,3 @@ def describe_ages(restrikes: Restrikes) -> Tensor:
     features = [torch.exp(-restrikes.age.clamp(min=0.0) / s) for s in scales]
     features += [torch.exp(-restrikes.shift.abs() / s) for s in scales]
     return torch.cat(features, 1)
-
-
-def follow_attacks(probability: Tensor, restrikes: Restrikes, first: Tensor | int) -> Tensor:
-    """The piano's attacks (B, V, T) now and where each stream reads it: (B, V * 4, T - first)."""
-    there = at_source(probability.float(), restrikes).flatten(1, 2)
-    return torch.cat([probability[:, :, first:].to(there.dtype), there], 1)
-
-
-def follow_keys(sounding: Tensor, restrikes: Restrikes, first: Tensor | int) -> Keys:
-    """The sounding keys (B, 88, T), and what of them strikes have struck and streams play."""
-    chosen = voices_of(sounding)
-    struck = torch.stack(
-        [
-            remember(chosen[:, voice], restrikes, STRUCK_WITHIN_FRAMES - 1)[:, voice]
-            for voice in range(VOICES)
-        ],
-        1,
-    )
-    now = sounding[:, :, first:]
-    return Keys(now, struck * now.unsqueeze(1), at_source(sounding, restrikes))

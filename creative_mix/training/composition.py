@@ -24,6 +24,7 @@ Rng = np.random.Generator
 BIAS_RANGE = (0.5, 3.0)
 GENERATED_GROOVES = 0.4  # share, where there are files too
 GENERATED_PERFORMANCES = 0.55
+HAND_GROOVES = 0.4  # share of hand percussion on kits that have it
 TRIES = 6  # excerpts looked at until one has enough in it
 
 
@@ -90,7 +91,8 @@ def compose(
     rng = stage_rng(seed, "score", split)
     piano = material.pianos[_draw_index(rng, [p.share for p in material.pianos])]
     kit = material.kits[_draw_index(rng, [k.share for k in material.kits])]
-    groove = draw_groove(stage_rng(seed, "groove", split), material, duration_s)
+    hands = kit.has_hands and stage_rng(seed, "hands", split).random() < HAND_GROOVES
+    groove = draw_groove(stage_rng(seed, "groove", split), material, duration_s, hands)
     name, notes = draw_performance(
         stage_rng(seed, "performance", split), material, duration_s, groove
     )
@@ -107,15 +109,17 @@ def compose(
     return Composition(piano, kit, hits, notes, truth, bias, meta)
 
 
-def draw_groove(rng: Rng, material: Material, duration_s: float) -> Groove:
+def draw_groove(rng: Rng, material: Material, duration_s: float, hands: bool = False) -> Groove:
     """An excerpt of a played groove, at a tempo near its own, or a generated one.
+
+    Where hand percussion is asked for it is generated: no file holds any.
 
     Raises:
         TrainingDataError: a file has no hits.
     """
     files = material.grooves
-    if not files or rng.random() < GENERATED_GROOVES:
-        style, bpm, hits = generate_groove(rng, duration_s + 8.0)
+    if hands or not files or rng.random() < GENERATED_GROOVES:
+        style, bpm, hits = generate_groove(rng, duration_s + 8.0, hands=hands)
         bar_s = 240.0 / bpm
         start = bar_s * int(rng.integers(2)) if rng.random() < 0.7 else rng.uniform(0.0, bar_s)
         if start > 8.0:

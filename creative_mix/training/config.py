@@ -34,6 +34,8 @@ class LossWeights:
     """Rhythm head on the piano against the known notes."""
     onset_time: float = 0.5
     """Regressed times, in frames."""
+    level: float = 1.0
+    """Levels of the drums' hits."""
     permit: float = 0.5
     """The cascade's word on the strikes, against those of the truth."""
     rhythm_share: float = 0.3
@@ -41,7 +43,9 @@ class LossWeights:
     pitch: float = 0.5
     """Harmony probes against the sounding pitches."""
     keys: float = 5.0
-    """The pitch reader against the sounding pitches."""
+    """The key reader against the sounding pitches."""
+    voices: float = 5.0
+    """The same against the key that each voice is."""
     timbre: float = 0.2
     """Timbre probes against the piano's spectral envelope."""
     strange_hits: float = 0.5
@@ -224,6 +228,7 @@ def _check(config: TrainingConfig) -> None:
     least = {"steps": 1, "batch_size": 1, "accumulate": 1, "crop_frames": 16, "keep": 1}
     least |= {"log_every": 1, "save_every": 1, "watch_every": 1, "validate_every": 1}
     least |= {"workers": 0, "bad_steps": 1, "validation_pairs": 1, "context_frames": 0}
+    least |= {"warmup_steps": 0, "patience": 0, "threads": 0, "seed": 0, "weight_decay": 0}
     for key, low in least.items():
         if getattr(config, key) < low:
             raise TrainingDataError(f"{key}={getattr(config, key)}: must be {low} or more")
@@ -234,6 +239,14 @@ def _check(config: TrainingConfig) -> None:
         )
     if config.optimizer not in ("adamw", "sgd"):
         raise TrainingDataError(f"optimizer={config.optimizer!r}: must be 'adamw' or 'sgd'")
-    for key in ("material_share", "unpaired_share", "bias_share"):
+    for key in ("learning_rate", "clip_norm"):
+        if not getattr(config, key) > 0:
+            raise TrainingDataError(f"{key}={getattr(config, key)}: must be above 0")
+    if config.patience and not config.validation:
+        raise TrainingDataError(
+            f"patience={config.patience}: needs `validation`, a folder of pairs to be judged by"
+        )
+    shares = ("material_share", "unpaired_share", "bias_share", "known_until")
+    for key in (*shares, "final_rate", "ema_decay"):
         if not 0 <= getattr(config, key) <= 1:
             raise TrainingDataError(f"{key}={getattr(config, key)}: must be 0 to 1")

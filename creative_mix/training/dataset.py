@@ -24,6 +24,7 @@ class OnsetBatch:
     exact: Tensor
     offset: Tensor
     timed: Tensor
+    level: Tensor
 
     def to(self, device: torch.device) -> OnsetBatch:
         """The targets on another device."""
@@ -73,7 +74,11 @@ class Batch:
         strikes = torch.maximum(drums.exact, at_own)
         struck_by_drums = drums.exact.amax(1)
         offset = torch.where(struck_by_drums > 0, drums.offset, piano.offset)
-        return Onsets(strikes, offset), Onsets(piano.exact, piano.offset)
+        level = torch.where(drums.exact > 0, drums.level, piano.level)
+        return (
+            Onsets(strikes, offset, level),
+            Onsets(piano.exact, piano.offset, piano.level),
+        )
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -174,7 +179,9 @@ def pick_channel(sound: np.ndarray, frames: int, channel: int) -> np.ndarray:
 def no_targets(frames: int) -> FrameTargets:
     """Targets of a recording whose notes are not known: zeros, none of which count."""
     none = np.zeros((3, frames), np.uint8)
-    onsets = OnsetTargets(none, none, none, np.zeros(frames, np.float32), none[0])
+    onsets = OnsetTargets(
+        none, none, none, np.zeros(frames, np.float32), none[0], none.astype(np.float32)
+    )
     return FrameTargets(onsets, onsets, np.zeros((88, frames), np.uint8))
 
 

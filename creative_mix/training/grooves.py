@@ -92,11 +92,48 @@ _GROOVES: dict[str, tuple[tuple[dict[int, str], ...], float]] = {
         132.0,
     ),
 }
+# Hand percussion: bongos, congas, timbales, and what is shaken or knocked.
+_HANDS: dict[str, tuple[tuple[dict[int, str], ...], float]] = {
+    "tumbao": (
+        (
+            {62: "x.o...x.x.o...x.", 63: "......o.......oo", 64: "....x.......x..."},
+            {62: "xog.xo..xog.xo..", 63: "...o..oo...o..oo", 70: "x.o.x.o.x.o.x.o."},
+            {63: "x..x..x...x.x...", 64: ".......o.......o", 75: "x..x..x...x.x..."},
+            {62: "goxogoxogoxogoxo", 63: "..............xx", 64: "x.......x......."},
+        ),
+        104.0,
+    ),
+    "martillo": (
+        (
+            {60: "xgogxgogxgogxgog", 61: "............x..."},
+            {60: "x.o.x.oox.o.x.oo", 61: "...o..x....o..x.", 69: "xoxoxoxoxoxoxoxo"},
+        ),
+        112.0,
+    ),
+    "hand six": (
+        ({63: "x.oo.ox.oo.o", 64: "...x.....x..", 76: "x.x.xx.x.x.x"},),
+        66.0,
+    ),
+    "timbales": (
+        (
+            {65: "x..x..x.x..x..x.", 66: "....o.......o...", 56: "x.o.x.oox.o.x.oo"},
+            {65: "x.xx.xx.x.xx.xx.", 66: "o.......o.......", 76: "x..x..x...x.x..."},
+        ),
+        106.0,
+    ),
+    "knocks": (
+        (
+            {76: "x..o..x.o..x.o..", 77: "....x..o....x...", 70: "oooooooooooooooo"},
+            {75: "x...x...x..x....", 69: "..x...x...x...x.", 54: "....x.......x..."},
+        ),
+        96.0,
+    ),
+}
 _LEVELS = {"x": 104.0, "o": 78.0, "g": 34.0}
 
 
 def generate_groove(
-    rng: Rng, duration_s: float, bpm: float | None = None
+    rng: Rng, duration_s: float, bpm: float | None = None, hands: bool = False
 ) -> tuple[str, float, tuple[Hit, ...]]:
     """The style, the tempo and the hits of a new groove that begins at 0 s.
 
@@ -104,9 +141,11 @@ def generate_groove(
         rng: what decides everything.
         duration_s: how long it plays, seconds.
         bpm: quarter notes a minute; None draws one that suits the style.
+        hands: whether hand percussion plays, in place of a kit.
     """
-    style = str(rng.choice(list(_GROOVES)))
-    patterns, usual = _GROOVES[style]
+    grooves = _HANDS if hands else _GROOVES
+    style = str(rng.choice(list(grooves)))
+    patterns, usual = grooves[style]
     if bpm is None:
         bpm = usual * float(rng.uniform(0.75, 1.3))
     bar_s = 240.0 / bpm
@@ -143,11 +182,12 @@ def generate_groove(
                 elif drum == _SNARE and rng.random() < ghosts * 0.5:
                     strike(begin + place * length, drum, _LEVELS["g"])
         if fill:
-            drums = [_SNARE, 50, 47, 43][int(rng.integers(2)) :]
+            drums = [60, 61, 63, 64] if hands else [_SNARE, 50, 47, 43]
+            drums = drums[int(rng.integers(2)) :]
             count = int(rng.choice((4, 6, 8))) if fill_from == 0.5 else 4
             for i in range(count):
                 at = fill_from + (1.0 - fill_from) * i / count
                 strike(begin + at * bar_s, drums[i * len(drums) // count], 82.0 + 3.0 * i)
-        if crash and bar % max(fill_every, 4) == 0:
+        if crash and not hands and bar % max(fill_every, 4) == 0:
             strike(begin, int(rng.choice((49, 57))), 100.0)
     return style, bpm, sort_hits(h for h in hits if h.time_s < duration_s)

@@ -43,10 +43,25 @@ DRUM_SOUNDS: dict[int, tuple[tuple[str, float], ...]] = {
     56: (("cowbell", 0.0), ("sidestick", 0.0), ("rimshot", 0.0), ("snare", 4.0)),
     57: (("crash2", 0.0), ("crash", 2.0)),
     59: (("ride", 0.5), ("hat_closed", 2.0)),
+    60: (("bongo_hi", 0.0),),
+    61: (("bongo_lo", 0.0),),
+    62: (("conga_mute", 0.0),),
+    63: (("conga_open", 0.0),),
+    64: (("conga_low", 0.0),),
+    65: (("timbale_hi", 0.0),),
+    66: (("timbale_lo", 0.0),),
+    69: (("cabasa", 0.0), ("hat_closed", 1.0)),
+    70: (("maracas", 0.0), ("hat_closed", 2.0)),
+    75: (("claves", 0.0), ("sidestick", 2.0)),
+    76: (("woodblock_hi", 0.0), ("sidestick", 3.0)),
+    77: (("woodblock_lo", 0.0), ("sidestick", 1.0)),
 }
+HAND_DRUMS = frozenset({"bongo_hi", "bongo_lo", "conga_mute", "conga_open", "conga_low"})
 _STANDARD_MIX_DB = {"kick": 0.0, "snare": -1.0, "rimshot": -2.0, "sidestick": -7.0, "clap": -4.0}
 _STANDARD_MIX_DB |= {"tom": -3.0, "hat": -13.0, "ride": -12.0, "crash": -6.0, "splash": -9.0}
 _STANDARD_MIX_DB |= {"china": -8.0, "cowbell": -10.0, "tambourine": -10.0}
+_STANDARD_MIX_DB |= {"conga": -3.0, "bongo": -4.0, "timbale": -4.0, "cabasa": -12.0}
+_STANDARD_MIX_DB |= {"maracas": -13.0, "claves": -9.0, "woodblock": -9.0}
 
 
 class Piano(Protocol):
@@ -65,6 +80,7 @@ class Kit(Protocol):
 
     name: str
     share: float  # how often it is drawn, against others
+    has_hands: bool  # whether it has hand drums too
 
     def play(
         self, hits: Sequence[Hit], samples: int, rng: np.random.Generator, loose_db: float = 0.0
@@ -182,6 +198,7 @@ class SampledKit:
         missing = {"kick", "snare", "hat_closed"} - set(self._takes)
         if missing:
             raise TrainingDataError(f"drum kit {name}: no samples of {', '.join(sorted(missing))}")
+        self.has_hands = HAND_DRUMS <= set(self._takes)
         self._maps: dict[str, VelocityMap] = {}
         self._mix_db: dict[str, float] | None = None
 

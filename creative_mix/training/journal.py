@@ -14,7 +14,7 @@ import numpy as np
 
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.training.flags import Flag
-from creative_mix.training.monitors import Record, progress_line
+from creative_mix.training.monitors import Record, progress_line, time_left
 
 LOG = "log.jsonl"
 IMAGE_BANDS, IMAGE_RANGE_DB = 128, 80.0
@@ -166,7 +166,7 @@ class _Bar:
             self._told = (
                 f" loss {record['total']['loss']:.3f} mel {record['terms']['mel']:.3f} "
                 f"{speed['steps_per_s']:.2f} steps/s, {100 * speed['waiting']:.0f} % waiting, "
-                f"{_clock((self.steps - step) / max(speed['steps_per_s'], 1e-9))} left"
+                f"{time_left(self.steps - step, speed)} left"
             )
         done = self.WIDTH * step // self.steps
         bar = "#" * done + "-" * (self.WIDTH - done)
@@ -177,8 +177,3 @@ class _Bar:
     def clear(self) -> None:
         sys.stdout.write("\r\x1b[K")
         sys.stdout.flush()
-
-
-def _clock(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60}:{minutes % 60:02}"

@@ -103,7 +103,7 @@ class Trainer:
         for name in self._clocks:
             self._clocks[name] = Clock(time.monotonic(), self.step, self.feed.waited_s)
         feed = self.feed.steps(self.step, config.steps)
-        with Interrupt() as interrupt, contextlib.closing(feed):
+        with Interrupt(self.ranks.world == 1) as interrupt, contextlib.closing(feed):
             for batches in feed:
                 flags = self.advance(batches, journal)
                 best = self._validate(journal)

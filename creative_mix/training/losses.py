@@ -17,7 +17,7 @@ from creative_mix.training.probes import ENVELOPE_BANDS, Probes, Strangers
 MEL_FLOOR, STFT_FLOOR = 1e-4, 1e-5
 """Floors under magnitudes, relative to the truth's largest (-80 and -100 dB)."""
 STFT_LENGTHS = (512, 1024, 2048)
-OWN_STRIKE = 0.3
+OWN_STRIKE = 0.5
 """Mixed probability that a bias of 3 to target_rhythm should give the piano's own onsets."""
 
 
@@ -113,6 +113,24 @@ def onset_loss(logits: Tensor, targets: OnsetBatch, counted: Tensor) -> Tensor:
     return (loss * weight).sum() / (mask.sum() + 1)
 
 
+def level_loss(level: Tensor, targets: OnsetBatch, counted: Tensor) -> Tensor:
+    """Mean error of the levels where there is an onset, in the frames around it too."""
+    mask = targets.label * counted.unsqueeze(1)
+    return ((level - targets.level).abs() * mask).sum() / (mask.sum() + 1)
+
+
+def voices_of(pitches: Tensor) -> Tensor:
+    """Which of the sounding keys each voice is: (B, 88, T) of 0 and 1 -> (B, V, 88, T).
+
+    >>> voices_of(torch.tensor([1.0, 0, 1, 1])[None, :, None]).squeeze().tolist()
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    """
+    below = torch.cumsum(pitches, 1) - pitches
+    above = pitches.sum(1, keepdim=True) - below - pitches
+    between = torch.where(below + above > 1, (below > 0) & (above > 0), above == 0)
+    return torch.stack([below == 0, between, above == 0], 1) * pitches.unsqueeze(1)
+
+
 def time_loss(offset: Tensor, targets: OnsetBatch, counted: Tensor) -> Tensor:
     """Mean error of the regressed times, in frames."""
     mask = targets.timed * counted
@@ -154,17 +172,20 @@ def supervise(
     keys = functional.binary_cross_entropy_with_logits(
         result.key_logits, batch.pitches, reduction="none"
     ).mean(1)
+    voices = functional.binary_cross_entropy_with_logits(
+        result.voice_logits, voices_of(batch.pitches), reduction="none"
+    ).mean((1, 2))
     wanted = envelope_target(result.analysis.piano_spectra)
+    drums, piano = batch.drums_onsets, batch.piano_onsets
     known = mix_onsets(
-        Onsets(batch.drums_onsets.exact, batch.drums_onsets.offset),
-        Onsets(batch.piano_onsets.exact, batch.piano_onsets.offset),
+        Onsets(drums.exact, drums.offset, drums.level),
+        Onsets(piano.exact, piano.offset, piano.level),
         result.weights[:, 0] / (result.weights[:, 0] + result.weights[:, 3]),
     ).probability.clamp(1e-4, 1 - 1e-4)
     own = OWN_STRIKE * (batch.bias[:, 3] / 3).clamp(0, 1)[:, None, None]
-    share_target = torch.maximum(batch.drums_onsets.exact, own * batch.piano_onsets.exact)
-    struck = torch.maximum(batch.drums_onsets.exact, batch.piano_onsets.exact) * counted.unsqueeze(
-        1
-    )
+    # Where both strike, the drums' hit needs no more of the selector than a lone one.
+    share_target = torch.maximum(drums.exact * (1 - own), own * piano.exact)
+    struck = torch.maximum(drums.exact, piano.exact) * counted.unsqueeze(1)
     share = functional.binary_cross_entropy(known.float(), share_target, reduction="none")
     aspects = result.weights[:, :3] + result.weights[:, 3:]
     balance = -torch.log(3 * aspects + 1e-6).mean(1)
@@ -174,10 +195,12 @@ def supervise(
         "piano_onsets": onset_loss(result.piano_logits, batch.piano_onsets, counted),
         "onset_time": time_loss(result.drum_offset, batch.drums_onsets, counted)
         + time_loss(result.piano_offset, batch.piano_onsets, counted),
+        "level": level_loss(result.drum_level, batch.drums_onsets, counted),
         "permit": onset_loss(result.permit_logits, batch.permitted(), counted),
         "rhythm_share": (share * struck).sum() / (struck.sum() + 1),
         "pitch": (pitch * counted).sum() / (counted.sum() + 1),
         "keys": (keys * counted).sum() / (counted.sum() + 1),
+        "voices": (voices * counted).sum() / (counted.sum() + 1),
         "timbre": ((envelope - wanted).abs().mean(1) * counted).sum() / (counted.sum() + 1),
         "balance": (balance * plain).sum() / (plain.sum() + 1),
         "strange_hits": 0.5

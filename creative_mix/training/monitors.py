@@ -23,7 +23,7 @@ PARTS = (
     "cascade",
     "drum_rhythm",
     "piano_rhythm",
-    "pitch_reader",
+    "key_reader",
     "decoder",
 )
 
@@ -121,5 +121,16 @@ def progress_line(step: int, steps: int, record: Record) -> str:
     return (
         f"step {step}/{steps} loss={record['total']['loss']:.4f} {terms} | weights {weights} | "
         f"{speed['steps_per_s']:.2f} steps/s {speed['samples_per_s']:.1f} samples/s "
-        f"waiting {100 * speed['waiting']:.0f} % | gradients {norms}"
+        f"waiting {100 * speed['waiting']:.0f} % {time_left(steps - step, speed)} left | "
+        f"gradients {norms}"
     )
+
+
+def time_left(steps: int, speed: dict[str, float]) -> str:
+    """Hours and minutes that so many steps take at this speed.
+
+    >>> time_left(1000, {"steps_per_s": 0.25})
+    '1:07'
+    """
+    minutes = round(steps / max(speed["steps_per_s"], 1e-9) / 60)
+    return f"{minutes // 60}:{minutes % 60:02}"

@@ -13,9 +13,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from creative_mix.errors import DeviceError
+from creative_mix.training.meeting import JOIN_S, meet
 
-TIMEOUT = datetime.timedelta(minutes=30)
-"""How long a rank waits for the others; a killed one is noticed at once."""
+TIMEOUT = datetime.timedelta(minutes=10)
+"""How long a rank waits for the others at their work; a killed one is noticed at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Ranks:
     world: int = 1
     device: torch.device = torch.device("cpu")
     restarts: int = 0
-    """How often torchrun has started the run anew."""
+    """How often the run has been started anew."""
 
     @classmethod
     def join(cls, device: str = "auto") -> Ranks:
@@ -54,13 +55,17 @@ class Ranks:
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return cls(device=torch.device(device))
         backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
-        dist.init_process_group(backend, timeout=TIMEOUT)
-        return cls(
-            dist.get_rank(),
-            dist.get_world_size(),
-            torch.device(device),
-            int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)),
-        )
+        join = datetime.timedelta(seconds=JOIN_S)
+        store, rank, world = next(dist.rendezvous("env://", timeout=join))
+        begun_before = store.add(f"begun.{rank}", 1) - 1
+        store = meet(store, rank, world)
+        store.set_timeout(TIMEOUT)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT)
+        ranks = cls(rank, world, torch.device(device))
+        # Every machine's agent counts the restarts that it asked for, and none those of others.
+        counted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+        counts = ranks.gather(torch.tensor(max(begun_before, counted)))
+        return dataclasses.replace(ranks, restarts=int(max(counts)))
 
     @property
     def first(self) -> bool:
@@ -71,6 +76,10 @@ class Ranks:
         """Part from the others."""
         if dist.is_initialized():
             dist.destroy_process_group()
+
+    def lost(self, error: RuntimeError) -> bool:
+        """Whether this error says that another rank has died, or no longer answers."""
+        return self.world > 1 and (isinstance(error, dist.DistError) or "gloo/" in str(error))
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """The sums over all ranks, in the order of ranks and so the same on each."""

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import torch
 
+from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.errors import TrainingError
 from creative_mix.training.checkpoints import BEST, LAST
 from creative_mix.training.config import TrainingConfig
 from creative_mix.training.flags import Flag
 from creative_mix.training.journal import Journal
 from creative_mix.training.loop import Trainer
+from creative_mix.training.memory import keep_freed_memory
 from creative_mix.training.ranks import Ranks
 
 AUTO = "auto"
@@ -59,16 +61,16 @@ def run(
     Raises:
         TrainingError: the output folder holds another run's checkpoints, or the run cannot go on.
     """
+    make_ready(config, device)
     ranks = Ranks.join(device)
     try:
-        if config.bfloat16 and ranks.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")
         trainer = Trainer(config, ranks, strict)
         journal = Journal(trainer.output, config.steps, say, config.tensorboard, ranks.first, live)
         with contextlib.closing(journal):
             for line in trainer.inventory.lines():
                 journal.say(line)
             _begin(trainer, journal, resume, force)
+            journal.say(plan_line(trainer))
             flags = trainer.train(journal)
         best = trainer.output / BEST
         return Outcome(
@@ -77,8 +79,45 @@ def run(
             ranks.first,
             trainer.step == config.steps or trainer.shortlist.exhausted,
         )
+    except RuntimeError as error:
+        if not ranks.lost(error):
+            raise
+        raise TrainingError(
+            f"rank {ranks.rank} of {ranks.world} has lost the others ({error}); what they say "
+            "tells why. --resume auto goes on from the last checkpoint; torchrun does so by itself "
+            "with --max-restarts"
+        ) from error
     finally:
         ranks.leave()
+
+
+def make_ready(config: TrainingConfig, device: str) -> None:
+    """Set what holds for the whole process and makes its steps faster, before its first tensor."""
+    if device == "cpu" or not torch.cuda.is_available():
+        keep_freed_memory()
+    elif config.bfloat16:
+        torch.set_float32_matmul_precision("high")
+
+
+def plan_line(trainer: Trainer) -> str:
+    """What a run is about to do, or why there is nothing to do."""
+    config, ranks = trainer.config, trainer.ranks
+    if trainer.step >= config.steps:
+        return (
+            f"nothing to do: this run is at step {trainer.step} of {config.steps}. Raise `steps`, "
+            "or begin anew from its weights with `initial` and another `output`"
+        )
+    sizes = [(p.numel(), p.requires_grad) for p in trainer.learner.trainee.model.parameters()]
+    learning = sum(size for size, learns in sizes if learns)
+    parts = [
+        f"steps {trainer.step + 1} to {config.steps}: {config.batch_size} crops of "
+        f"{config.crop_frames * HOP_LENGTH / SAMPLE_RATE:.1f} s each",
+        f"{learning / 1e6:.1f} of {sum(size for size, _ in sizes) / 1e6:.1f} M parameters learn",
+        f"{'bfloat16' if config.bfloat16 else 'float32'} on {ranks.device.type}",
+    ]
+    if ranks.world > 1 or config.accumulate > 1:
+        parts.append(f"{ranks.world} ranks, {config.accumulate} micro-steps")
+    return ", ".join(parts)
 
 
 def _begin(trainer: Trainer, journal: Journal, resume: str | None, force: bool) -> None:

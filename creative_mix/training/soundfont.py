@@ -34,7 +34,9 @@ KIT_NOTES = {
     36: "kick", 37: "sidestick", 38: "snare", 39: "clap", 40: "rimshot", 42: "hat_closed",
     43: "tom_floor", 44: "hat_pedal", 46: "hat_open", 47: "tom_mid", 49: "crash", 50: "tom_hi",
     51: "ride", 52: "china", 53: "ride_bell", 54: "tambourine", 55: "splash", 56: "cowbell",
-    57: "crash2",
+    57: "crash2", 60: "bongo_hi", 61: "bongo_lo", 62: "conga_mute", 63: "conga_open",
+    64: "conga_low", 65: "timbale_hi", 66: "timbale_lo", 69: "cabasa", 70: "maracas",
+    75: "claves", 76: "woodblock_hi", 77: "woodblock_lo",
 }  # fmt: skip
 
 
@@ -62,6 +64,7 @@ class SoundFontKit:
     """A drum kit of a SoundFont; renders its strokes when first played."""
 
     share = 0.2  # SoundFonts' instruments are many and alike
+    has_hands = True
 
     def __init__(self, font: Path, program: int, store: SampleStore) -> None:
         self.name = f"{font.stem}_{KIT_PROGRAMS.get(program, program)}"

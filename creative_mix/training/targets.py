@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE, VOICE_NAMES
+from creative_mix.model.rhythm import OWN_LEVEL
 from creative_mix.training.notes import HIT_CLASSES, Hit, Note, hit_class
 from creative_mix.training.truth import MERGE_S, held_notes, merge_hits
 
@@ -34,6 +35,8 @@ class OnsetTargets:
     """(T,) frames from the frame's middle to the nearest onset, where ``timed``."""
     timed: NDArray[np.uint8]
     """(T,) 1 where an onset is near enough to be timed."""
+    level: NDArray[np.float32]
+    """(V, T) velocity / 127 of the hit, in the frames where ``label`` is 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,28 +49,44 @@ class FrameTargets:
     """(88, T) 1 where the key sounds."""
 
 
-def drum_onsets(hits: tuple[Hit, ...]) -> list[tuple[float, tuple[int, ...]]]:
-    """Time of every strike and the voices that its hits strike."""
+TimedOnset = tuple[float, tuple[float, ...]]
+"""Time in seconds, and the level of each voice that is struck; 0 for the others."""
+
+
+def drum_onsets(hits: tuple[Hit, ...]) -> list[TimedOnset]:
+    """Time of every strike, and how hard its hits strike each voice.
+
+    >>> drum_onsets((Hit(0.5, 36, 127), Hit(0.5, 42, 0)))
+    [(0.5, (1.0, 0.0, 0.01))]
+    """
     return [
         (
             strike.time_s,
-            tuple(np.max([_STRUCK[HIT_CLASSES[hit_class(hit.gm_note)]] for hit in strike.hits], 0)),
+            tuple(
+                max(
+                    float(struck) * max(hit.velocity / 127, 0.01)
+                    for hit in strike.hits
+                    for struck in (_STRUCK[HIT_CLASSES[hit_class(hit.gm_note)]][voice],)
+                )
+                for voice in range(VOICES)
+            ),
         )
         for strike in merge_hits(hits)
     ]
 
 
-def piano_onsets(notes: tuple[Note, ...]) -> list[tuple[float, tuple[int, ...]]]:
+def piano_onsets(notes: tuple[Note, ...]) -> list[TimedOnset]:
     """Time of every attack of the piano and the voices that its notes are, among those held.
 
     >>> piano_onsets((Note(0.0, 2.0, 48, 80), Note(1.0, 2.0, 60, 80)))
-    [(0.0, (1, 1, 1)), (1.0, (0, 1, 1))]
+    [(0.0, (0.75, 0.75, 0.75)), (1.0, (0.0, 0.75, 0.75))]
     """
-    onsets: list[tuple[float, tuple[int, ...]]] = []
+    onsets: list[TimedOnset] = []
     group: list[Note] = []
     for note in (*sorted(notes, key=lambda n: n.start_s), None):
         if group and (note is None or note.start_s - group[0].start_s > MERGE_S):
-            onsets.append((group[0].start_s, _voices_of(group, notes)))
+            struck = tuple(OWN_LEVEL * voice for voice in _voices_of(group, notes))
+            onsets.append((group[0].start_s, struck))
             group = []
         if note is not None:
             group.append(note)
@@ -87,14 +106,15 @@ def _voices_of(group: list[Note], notes: tuple[Note, ...]) -> tuple[int, ...]:
     )
 
 
-def onset_targets(onsets: list[tuple[float, tuple[int, ...]]], frames: int) -> OnsetTargets:
+def onset_targets(onsets: list[TimedOnset], frames: int) -> OnsetTargets:
     """Frame targets of timed, voiced onsets."""
     label = np.zeros((VOICES, frames), np.uint8)
     counted = np.ones((VOICES, frames), np.uint8)
     exact = np.zeros((VOICES, frames), np.uint8)
     offset = np.full(frames, 9.0, np.float32)
-    for time_s, voices in onsets:
-        struck = np.flatnonzero(voices)
+    level = np.zeros((VOICES, frames), np.float32)
+    for time_s, levels in onsets:
+        struck = np.flatnonzero(levels)
         position = time_s * SAMPLE_RATE / HOP_LENGTH - 0.5
         frame = int(np.floor(position + 0.5))
         if not 0 <= frame < frames:
@@ -104,13 +124,16 @@ def onset_targets(onsets: list[tuple[float, tuple[int, ...]]], frames: int) -> O
             away = position - near
             if abs(away) <= NEAR_FRAMES:
                 label[struck, near] = 1
+                level[struck, near] = np.take(levels, struck)
             elif abs(away) < UNSURE_FRAMES:
                 counted[struck, near] = 0
             if abs(away) < abs(offset[near]):
                 offset[near] = away
     timed = (np.abs(offset) < UNSURE_FRAMES).astype(np.uint8)
     counted |= label
-    return OnsetTargets(label, counted, exact, np.where(timed, offset, 0).astype("f4"), timed)
+    return OnsetTargets(
+        label, counted, exact, np.where(timed, offset, 0).astype("f4"), timed, level
+    )
 
 
 def pitch_targets(notes: tuple[Note, ...], frames: int) -> NDArray[np.uint8]:

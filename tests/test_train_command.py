@@ -1,0 +1,63 @@
+"""What the command says to someone who is about to train for a week."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from trainingkit import tiny, write_pairs
+
+from creative_mix.cli.train import train
+from creative_mix.errors import TrainingDataError
+from creative_mix.model.config import ModelConfig
+from creative_mix.training.config import LossWeights, TrainingConfig
+from creative_mix.training.running import run
+
+
+def test_every_setting_is_told_with_its_default_and_meaning() -> None:
+    done = CliRunner().invoke(train, ["--settings"])
+    assert done.exit_code == 0
+    lines = done.output.splitlines()
+    told = {}
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if not line.startswith(" "):
+            key, _, default = line.partition(" = ")
+            told[key] = json.loads(default)
+            assert below.startswith("    ") and below.strip(), line
+    for kind, prefix in ((TrainingConfig, ""), (LossWeights, "loss."), (ModelConfig, "model.")):
+        for field in dataclasses.fields(kind):
+            if not dataclasses.is_dataclass(field.default):
+                default = json.loads(json.dumps(field.default))
+                assert told.pop(f"{prefix}{field.name}") == default
+    assert not told
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate=0.0: must be above 0"),
+        ({"ema_decay": 1.5}, "ema_decay=1.5: must be 0 to 1"),
+        ({"warmup_steps": -1}, "warmup_steps=-1: must be 0 or more"),
+        ({"patience": 3}, "patience=3: needs `validation`"),
+    ],
+)
+def test_a_figure_that_no_run_can_have_is_refused(settings: dict[str, float], reason: str) -> None:
+    with pytest.raises(TrainingDataError, match=reason):
+        TrainingConfig.from_dict({"pairs": "data", **settings})
+
+
+def test_a_run_says_what_it_will_do_and_when_there_is_nothing(tmp_path: Path) -> None:
+    config = tiny(write_pairs(tmp_path / "pairs"), tmp_path / "run", steps=1, frozen=("decoder",))
+    lines: list[str] = []
+    run(config, device="cpu", say=lines.append)
+    (plan,) = (line for line in lines if line.startswith("steps 1 to 1: "))
+    assert "2 crops of 0.4 s each" in plan and "float32 on cpu" in plan
+    learning, whole = plan.split("each, ")[1].split(" M parameters")[0].split(" of ")
+    assert 0 < float(learning) < float(whole)
+    assert "0:00 left" in lines[-1]
+    lines.clear()
+    run(config, "auto", device="cpu", say=lines.append)
+    assert lines[-1].startswith("nothing to do: this run is at step 1 of 1. Raise `steps`")
