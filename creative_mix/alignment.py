@@ -16,6 +16,11 @@ LISTEN_S = 60.0
 """From so much at the beginning, tempo and bar lines are found; the rest is followed."""
 
 LEAST_CERTAINTY = 0.6
+"""Of a beat, to be followed; `benchmarks/bars.py` says how often it is right then."""
+
+LEAST_VOTE = 0.6
+"""Of a way to lay bars over bars; below, beat meets beat."""
+
 MOST_STRAY_BEATS = 0.2
 """A beat that strays further from an even one is not to be met by an even stretch."""
 
@@ -47,14 +52,16 @@ class Alignment:
 
 
 @dataclass(frozen=True)
-class _Meeting:
-    """Where the piano, stretched, comes together with the drums; all in seconds."""
+class Meeting:
+    """How far the piano is stretched, and where it then comes together with the drums."""
 
+    factor: float
     drums_s: float
     piano_s: float
-    """Both fall together: downbeats, or beats where the bars are not clear."""
+    """Of the stretched piano; both fall together: downbeats, or beats where bars are not clear."""
 
     note: str
+    on_downbeat: bool = False
 
 
 def align_piano(
@@ -74,12 +81,8 @@ def align_piano(
     notes = [f"{drums_name}: {first_word}", f"{piano_name}: {second_word}"]
     if first is None or second is None:
         return Alignment(notes=(*notes, "not aligned: the piano stays as it is"))
-    octave = min(_OCTAVES, key=lambda each: abs(np.log2(second.bpm * each / first.bpm)))
-    factor = second.bpm * octave / first.bpm
-    shorter_s = min(drums.length, piano.length) / SAMPLE_RATE
-    if abs(factor - 1.0) * shorter_s < HEARD_APART_S:
-        factor = 1.0
-    meeting = _meet(first, second, factor, octave)
+    meeting = meet(first, second, min(drums.length, piano.length) / SAMPLE_RATE)
+    factor = meeting.factor
     shift_s = meeting.drums_s - meeting.piano_s
     bar_s = 60.0 / first.bpm * first.beats_in_bar
     placement = _place(meeting, shift_s, bar_s, first.beats_in_bar, piano.length * factor)
@@ -110,17 +113,20 @@ def _listen(store: SampleStore, kind: Kind) -> tuple[Beats | None, str]:
     return beats, word
 
 
-def _meet(drums: Beats, piano: Beats, factor: float, octave: float) -> _Meeting:
-    """Return where the two come together.
+def meet(drums: Beats, piano: Beats, together_s: float) -> Meeting:
+    """Return where the two come together, when they run together for so long.
 
     Every bar line of the one may fall on every bar line of the other; what counts is which of the
     few ways to lay one over the other is the likeliest in all, for two recordings that may both
     be heard from their third beat agree whichever it is.
     """
-    period = 60.0 / drums.bpm
-    own = period * octave
+    octave = min(_OCTAVES, key=lambda each: abs(np.log2(piano.bpm * each / drums.bpm)))
+    factor = piano.bpm * octave / drums.bpm
+    if abs(factor - 1.0) * together_s < HEARD_APART_S:
+        factor = 1.0
+    period = min(1.0, octave) * 60.0 / drums.bpm
     if drums.beats_in_bar != piano.beats_in_bar:
-        return _meet_on_beat(drums, piano, factor, min(period, own), "their bars are not alike")
+        return _meet_on_beat(drums, piano, factor, period, "their bars are not alike")
     ways = 2 * drums.beats_in_bar
     # A piano heard in double time has a bar line in the middle of the drums' bars, too.
     lines = 2 if octave == 0.5 else 1
@@ -134,26 +140,28 @@ def _meet(drums: Beats, piano: Beats, factor: float, octave: float) -> _Meeting:
                 votes[way] += first * second / lines
                 pairs[way] = max(pairs.get(way, (0.0, 0, 0)), (first * second, i, j))
     way = int(np.argmax(votes))
-    if votes[way] < LEAST_CERTAINTY:
-        return _meet_on_beat(drums, piano, factor, min(period, own), "their bars are not clear")
+    if votes[way] < LEAST_VOTE:
+        return _meet_on_beat(drums, piano, factor, period, "their bars are not clear")
     _, i, j = pairs[way]
-    return _Meeting(
+    return Meeting(
+        factor,
         drums.first_downbeat_s(i),
         piano.first_downbeat_s(j) * factor,
         f"first downbeat on first downbeat ({votes[way]:.0%} sure)",
+        on_downbeat=True,
     )
 
 
-def _meet_on_beat(drums: Beats, piano: Beats, factor: float, period: float, why: str) -> _Meeting:
+def _meet_on_beat(drums: Beats, piano: Beats, factor: float, period: float, why: str) -> Meeting:
     """Return the nearest way to bring beats together."""
     there = piano.beat_s * factor
     there += np.ceil(-there / period) * period
     shift = (drums.beat_s - there + period / 2) % period - period / 2
-    return _Meeting(there + shift, there, f"beat on beat, for {why}")
+    return Meeting(factor, there + shift, there, f"beat on beat, for {why}")
 
 
 def _place(
-    meeting: _Meeting, shift_s: float, bar_s: float, beats_in_bar: int, length: float
+    meeting: Meeting, shift_s: float, bar_s: float, beats_in_bar: int, length: float
 ) -> Placement:
     """Return where a stretched piano of `length` samples lies, and what of it loops: whole bars."""
     loop_s = max(0.0, meeting.piano_s - _BEFORE_BAR_S)

@@ -213,9 +213,7 @@ class Renderer:
         frames = -(-length // HOP_LENGTH)
         for first in range(0, frames, self.chunk_frames):
             last = min(frames, first + self.chunk_frames)
-            yield self._chunk(
-                read_drums, read_piano, length, bias, controls, outputs, first, last
-            )
+            yield self._chunk(read_drums, read_piano, length, bias, controls, outputs, first, last)
 
     def _chunk(
         self,

@@ -87,8 +87,11 @@ def find_beats(audio: FloatArray, kind: Kind) -> Beats | None:
     Shape: (C, N); a minute is enough, and below four seconds there is no answer.
     """
     rows = onset_rows(audio)
-    if rows is None:
-        return None
+    return None if rows is None else beats_of(rows, kind)
+
+
+def beats_of(rows: Doubles, kind: Kind) -> Beats | None:
+    """Return the beats of a recording of which `onset_rows` gave `rows`, or None."""
     readings = list(read_bars(rows))
     if not readings:
         return None
@@ -146,19 +149,26 @@ def read_bars(rows: Doubles) -> Iterator[Reading]:
             counts = np.bincount(turn, minlength=steps)
             bar = np.stack([np.bincount(turn, row, minlength=steps) for row in values]) / counts
             octaves = np.log2(bpm / 110.0)
-            for shift in range(steps):
-                looks = np.log(np.roll(bar, -shift, axis=1) + _FLOOR).ravel()
-                other = np.zeros(len(rows) * (7 - beats) * STEPS_IN_BEAT)
-                downbeat = float(places[0] + shift * step) / FRAME_RATE
-                away = (sound_s - downbeat) * FRAME_RATE / step
-                away = (away + steps / 2) % steps - steps / 2
-                extra = (
-                    *(bar[0].mean(), np.log(bar[0].max() + 1e-9), octaves**2, octaves),
-                    *(np.exp(-0.5 * (away / 0.5) ** 2), float(beats == 3)),
-                )
-                both = (looks, other) if beats == 4 else (other, looks)
-                features = np.concatenate([*both, extra])
-                yield Reading(bpm, beats, downbeat + ONSET_DELAY_S, features)
+            figures = (bar[0].mean(), np.log(bar[0].max() + 1e-9), octaves**2, octaves)
+            # Every shift at once: (shift, row, step).
+            shifts = np.arange(steps)
+            looks = np.log(bar + _FLOOR)[:, (shifts[:, None] + shifts) % steps].swapaxes(0, 1)
+            looks = looks.reshape(steps, -1)
+            other = np.zeros((steps, len(rows) * (7 - beats) * STEPS_IN_BEAT))
+            downbeats = (places[0] + shifts * step) / FRAME_RATE
+            away = (sound_s - downbeats) * FRAME_RATE / step
+            away = (away + steps / 2) % steps - steps / 2
+            features = np.concatenate(
+                [
+                    *((looks, other) if beats == 4 else (other, looks)),
+                    np.tile(figures, (steps, 1)),
+                    np.exp(-0.5 * (away / 0.5) ** 2)[:, None],
+                    np.full((steps, 1), float(beats == 3)),
+                ],
+                axis=1,
+            )
+            for downbeat_s, row in zip(downbeats, features, strict=True):
+                yield Reading(bpm, beats, float(downbeat_s) + ONSET_DELAY_S, row)
 
 
 def _on_grid(smooth: Doubles, step: float) -> tuple[Doubles, Doubles]:

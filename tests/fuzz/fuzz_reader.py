@@ -1,6 +1,6 @@
 """Feeds spoilt recordings to the reader, led by what its code has not yet done (atheris).
 
-    pip install atheris
+    pip install 'creative-mix[fuzz]'
     python tests/fuzz/fuzz_reader.py CORPUS -max_total_time=600 -max_len=6000
 
 CORPUS is a folder; where it is empty, a small file of every kind is put there to begin with.
