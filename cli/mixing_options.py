@@ -65,8 +65,9 @@ _OPTIONS = (
     click.option(
         "--align",
         is_flag=True,
-        help="Find tempo and first downbeat of both, stretch the piano to the drums' tempo and "
-        "bring the downbeats together; where they are not clear, the piano stays as it is.",
+        help="Find tempo and first downbeat of both and print them; stretch the piano to the "
+        "drums' tempo and bring downbeats together, or beats where bars are not clear. Where a "
+        "beat is not clear, the piano stays as it is.",
     ),
     click.option(
         "--mix",

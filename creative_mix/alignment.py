@@ -16,10 +16,11 @@ LISTEN_S = 60.0
 """From so much at the beginning, tempo and bar lines are found; the rest is followed."""
 
 LEAST_CERTAINTY = 0.6
-"""Of a beat, to be followed; `benchmarks/bars.py` says how often it is right then."""
+"""Of a beat, to be followed: on recordings in four of known tempo 96 to 99 of 100 are right then
+(`benchmarks/bars.py`)."""
 
-LEAST_VOTE = 0.6
-"""Of a way to lay bars over bars; below, beat meets beat."""
+LEAST_VOTE = 0.8
+"""Of a way to lay bars over bars, which is right then in three of four; below, beat meets beat."""
 
 MOST_STRAY_BEATS = 0.2
 """A beat that strays further from an even one is not to be met by an even stretch."""
@@ -103,8 +104,9 @@ def _listen(store: SampleStore, kind: Kind) -> tuple[Beats | None, str]:
     beats = follow_beats(store, beats)
     bar = int(np.argmax(beats.bars))
     word = (
-        f"{beats.bpm:.2f} beats a minute ({beats.certainty:.0%} sure), {beats.beats_in_bar} in a "
-        f"bar, first downbeat at {beats.first_downbeat_s(bar):.2f} s ({beats.bars[bar]:.0%} sure)"
+        f"{beats.bpm:.2f} beats a minute ({beats.certainty:.0%} sure), probably "
+        f"{beats.beats_in_bar} in a bar, with the first downbeat at "
+        f"{beats.first_downbeat_s(bar):.2f} s"
     )
     if beats.certainty < LEAST_CERTAINTY:
         return None, f"{word}: the beat is not clear"
@@ -147,7 +149,7 @@ def meet(drums: Beats, piano: Beats, together_s: float) -> Meeting:
         factor,
         drums.first_downbeat_s(i),
         piano.first_downbeat_s(j) * factor,
-        f"first downbeat on first downbeat ({votes[way]:.0%} sure)",
+        "first downbeat on first downbeat, as far as bars can be heard",
         on_downbeat=True,
     )
 

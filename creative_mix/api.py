@@ -75,8 +75,8 @@ def render(
         piano: samples of the same rate, of any length.
         sample_rate: samples a second of both and of the result, 4000..768000.
         fit: what to do with a shorter piano: "loop", "stretch" (also with a longer one) or "none".
-        align: whether the piano's tempo and first downbeat are brought to the drums'; where they
-            are not clear, it stays as it is.
+        align: whether the piano's tempo and first downbeat are brought to the drums', or its beats
+            where bars are not clear; where a beat is not clear, the piano stays as it is.
         mix: share of the untouched piano in the result, 0..1.
         bias: of the selector, by component name, each -8..8.
         bias_curve: added to it over the seconds of the result: "time_s" and values by component
