@@ -22,7 +22,7 @@ LEAST_CERTAINTY = 0.6
 LEAST_VOTE = 0.8
 """Of a way to lay bars over bars, which is right then in three of four; below, beat meets beat."""
 
-MOST_STRAY_BEATS = 0.2
+MOST_STRAY_BEATS = 0.1
 """A beat that strays further from an even one is not to be met by an even stretch."""
 
 LONGEST_STRETCH = 2.0**0.5

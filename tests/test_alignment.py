@@ -10,7 +10,7 @@ import pytest
 from conftest import make_drums
 
 import creative_mix
-from creative_mix.alignment import align_piano
+from creative_mix.alignment import MOST_STRAY_BEATS, align_piano, meet
 from creative_mix.audio import FloatArray
 from creative_mix.audio.beats import Beats, find_beats
 from creative_mix.audio.fit import FittedPiano, Placement
@@ -133,7 +133,7 @@ class TestFollow:
         slow, fast = drum_loop(100.0, 0.0, 40.0), drum_loop(104.0, 0.0, 40.0)
         drums = np.concatenate([slow, fast, slow], axis=1)
         beats = found(find_beats(drums[:, : 40 * RATE], "drums"))
-        assert follow_beats(store_of(drums), beats).stray_beats > 0.2
+        assert follow_beats(store_of(drums), beats).stray_beats > MOST_STRAY_BEATS
 
 
 def align(drums: FloatArray, piano: FloatArray) -> creative_mix.alignment.Alignment:
@@ -184,15 +184,39 @@ class TestAlignment:
         )
         np.testing.assert_array_equal(plain, aligned)
 
-    def test_bars_that_are_not_alike_meet_on_the_beat(self) -> None:
-        made = align(drum_loop(120.0, 0.5, 20.0), piano_part(120.0, 0.6, 20.0, beats=3))
-        assert any("their bars are not alike" in line for line in made.notes)
-        assert made.placement is not None
-        assert made.placement.shift / RATE == pytest.approx(-0.1, abs=0.03)
-
     def test_two_ways_to_fit_at_once(self) -> None:
         with pytest.raises(OptionError, match="give one of the two"):
             Settings(align=True, fit="stretch")
+
+
+def heard(bpm: float, beat_s: float, *bars: float) -> Beats:
+    return Beats(bpm, len(bars), beat_s, 0.9, np.array(bars), beat_s)
+
+
+class TestMeeting:
+    def test_downbeats(self) -> None:
+        drums, piano = heard(120.0, 0.2, 0, 1, 0, 0), heard(100.0, 0.1, 0, 0, 1, 0)
+        made = meet(drums, piano, 20.0)
+        assert made.factor == pytest.approx(100 / 120) and made.on_downbeat
+        assert made.drums_s == pytest.approx(0.7)
+        assert made.piano_s == pytest.approx((0.1 + 2 * 0.6) * made.factor)
+
+    def test_what_runs_apart_too_little_to_be_heard_is_not_stretched(self) -> None:
+        assert meet(heard(120.0, 0.0, 1, 0, 0, 0), heard(120.05, 0.0, 1, 0, 0, 0), 30.0).factor == 1
+        assert meet(heard(120.0, 0.0, 1, 0, 0, 0), heard(120.05, 0.0, 1, 0, 0, 0), 90.0).factor != 1
+
+    def test_a_piano_in_half_or_double_time(self) -> None:
+        for bpm, factor in ((60.0, 1.0), (125.0, 125 / 120), (230.0, 115 / 120)):
+            made = meet(heard(120.0, 0.0, 1, 0, 0, 0), heard(bpm, 0.0, 1, 0, 0, 0), 30.0)
+            assert made.factor == pytest.approx(factor) and made.on_downbeat
+
+    @pytest.mark.parametrize(
+        "bars,why", [((1, 0, 0), "not alike"), ((0.4, 0.1, 0.3, 0.2), "not clear")]
+    )
+    def test_beat_on_beat(self, bars: tuple[float, ...], why: str) -> None:
+        made = meet(heard(120.0, 0.5, 1, 0, 0, 0), heard(120.0, 0.4, *bars), 20.0)
+        assert not made.on_downbeat and why in made.note
+        assert made.drums_s - made.piano_s == pytest.approx(0.1)
 
 
 class TestPlacement:
