@@ -33,7 +33,7 @@ PENALTY = 5.0
 THREES = 0.15
 """Share of pairs made into bars of three, of which Groove has few."""
 
-CERTAINTIES = (0.6, 0.7, 0.8, 0.9)
+CERTAINTIES = (0.6, 0.7, 0.8)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .constants import SAMPLE_RATE
 LISTEN_S = 60.0
 """From so much at the beginning, tempo and bar lines are found; the rest is followed."""
 
-LEAST_CERTAINTY = 0.6
+LEAST_CERTAINTY = 0.7
 """Of a beat, to be followed: on recordings in four of known tempo 96 to 99 of 100 are right then
 (`benchmarks/bars.py`)."""
 

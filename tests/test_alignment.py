@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_drums
+from conftest import Command, make_drums
 
 import creative_mix
+from creative_mix import alignment
 from creative_mix.alignment import MOST_STRAY_BEATS, align_piano, meet
 from creative_mix.audio import FloatArray
 from creative_mix.audio.beats import Beats, find_beats
 from creative_mix.audio.fit import FittedPiano, Placement
 from creative_mix.audio.follow import follow_beats
 from creative_mix.audio.store import SampleStore
+from creative_mix.batch.plan import describe_options
 from creative_mix.errors import OptionError
 from creative_mix.mixing import Settings
 
@@ -136,16 +138,22 @@ class TestFollow:
         assert follow_beats(store_of(drums), beats).stray_beats > MOST_STRAY_BEATS
 
 
-def align(drums: FloatArray, piano: FloatArray) -> creative_mix.alignment.Alignment:
+def align(drums: FloatArray, piano: FloatArray) -> alignment.Alignment:
     return align_piano(store_of(drums), store_of(piano), "d.wav", "p.wav", loops=True)
 
 
 class TestAlignment:
-    @pytest.mark.parametrize("drums_bpm,piano_bpm", [(100.0, 92.0), (120.0, 61.5), (84.0, 160.0)])
+    @pytest.mark.parametrize("drums_bpm,piano_bpm", [(100.0, 92.0), (128.0, 70.0), (84.0, 160.0)])
     def test_the_piano_falls_on_the_drums(
-        self, drums_bpm: float, piano_bpm: float, renderer: creative_mix.Renderer
+        self,
+        drums_bpm: float,
+        piano_bpm: float,
+        renderer: creative_mix.Renderer,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         pytest.importorskip("python_stretch")
+        # What is right here need not be sure.
+        monkeypatch.setattr(alignment, "LEAST_CERTAINTY", 0.5)
         drums = drum_loop(drums_bpm, 0.7, 16.0)
         piano = piano_part(piano_bpm, 0.35, 24.0)
         # Nothing but the piano, as it runs along the drums.
@@ -171,6 +179,11 @@ class TestAlignment:
         assert made.placement.period / RATE == pytest.approx(9.6, rel=0.002)
         assert any("4 bars" in line for line in made.notes)
 
+    def test_a_beat_that_is_not_sure_is_not_followed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(alignment, "LEAST_CERTAINTY", 1.01)
+        made = align(drum_loop(100.0, 0.0, 8.0), piano_part(100.0, 0.0, 8.0))
+        assert made.placement is None and any("beat is not clear" in line for line in made.notes)
+
     def test_where_there_is_no_beat_nothing_is_done(self, renderer: creative_mix.Renderer) -> None:
         random = np.random.default_rng(0)
         rain = (0.1 * random.standard_normal((1, 12 * RATE))).astype(np.float32)
@@ -187,6 +200,16 @@ class TestAlignment:
     def test_two_ways_to_fit_at_once(self) -> None:
         with pytest.raises(OptionError, match="give one of the two"):
             Settings(align=True, fit="stretch")
+
+    @pytest.mark.parametrize("words", [(), ("batch",)])
+    def test_every_command_that_renders_takes_it(
+        self, words: tuple[str, ...], command: Command
+    ) -> None:
+        done = command(*words, "d.wav", "p.wav", "-o", "o", "--align", "--fit", "stretch")
+        assert done.returncode == 2 and "give one of the two" in done.stderr
+
+    def test_a_batch_tells_it_from_what_was_made_without(self) -> None:
+        assert describe_options(Settings(align=True), None, True) == {"align": True}
 
 
 def heard(bpm: float, beat_s: float, *bars: float) -> Beats:
