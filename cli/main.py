@@ -123,6 +123,8 @@ class LazyGroup(click.Group):
             sys.exit(error.exit_code)
         except click.ClickException as error:
             hint = "; see creative-mix --help" if isinstance(error, click.UsageError) else ""
+            if isinstance(error, click.NoSuchOption):
+                hint += ", and write a file of such a name as ./-NAME"
             line = " ".join(error.format_message().split())
             click.echo(f"creative-mix: {line.rstrip('.')}{hint}", err=True)
             sys.exit(error.exit_code)

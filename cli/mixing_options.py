@@ -63,6 +63,13 @@ _OPTIONS = (
         "silence; a longer one is cut, or stretched.",
     ),
     click.option(
+        "--align",
+        is_flag=True,
+        help="Find tempo and first downbeat of both and print them; stretch the piano to the "
+        "drums' tempo and bring downbeats together, or beats where bars are not clear. Where a "
+        "beat is not clear, the piano stays as it is.",
+    ),
+    click.option(
         "--mix",
         type=click.FloatRange(0.0, 1.0),
         default=0.0,

@@ -16,7 +16,7 @@ from . import __version__
 from .audio import BLOCK_FRAMES, FloatArray
 from .audio.files import AudioReader
 from .audio.metadata import carry_over
-from .audio.output import AudioWriter, check_subtype, choose_subtype, output_format
+from .audio.output import AudioWriter, check_rate, check_subtype, choose_subtype, output_format
 from .audio.pipes import is_pipe
 from .audio.rates import HIGHEST_RATE, LOWEST_RATE
 from .audio.riff import SAMPLE_BYTES
@@ -51,6 +51,7 @@ def render(
     sample_rate: int,
     *,
     fit: Fit = "loop",
+    align: bool = False,
     mix: float = 0.0,
     bias: Mapping[str, float] | None = None,
     bias_curve: BiasCurve | Mapping[str, Sequence[float]] | None = None,
@@ -74,6 +75,8 @@ def render(
         piano: samples of the same rate, of any length.
         sample_rate: samples a second of both and of the result, 4000..768000.
         fit: what to do with a shorter piano: "loop", "stretch" (also with a longer one) or "none".
+        align: whether the piano's tempo and first downbeat are brought to the drums', or its beats
+            where bars are not clear; where a beat is not clear, the piano stays as it is.
         mix: share of the untouched piano in the result, 0..1.
         bias: of the selector, by component name, each -8..8.
         bias_curve: added to it over the seconds of the result: "time_s" and values by component
@@ -105,6 +108,7 @@ def render(
         bias_curve = BiasCurve.of(bias_curve)
     settings = Settings(
         fit=fit,
+        align=align,
         mix=mix,
         bias=bias or {},
         bias_curve=bias_curve,
@@ -220,6 +224,7 @@ def render_files(
             for path in [output, *side.paths()]:
                 if not is_pipe(path) and source.is_at(path):
                     raise OptionError(f"{path}: is an input too; give the output another name")
+        check_rate(output, second.sample_rate)
         writer = AudioWriter(output, force)
         stack.callback(writer.discard)
         beside = SideWriter(side, force, stack)

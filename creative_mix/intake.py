@@ -17,6 +17,9 @@ from .constants import SAMPLE_RATE
 from .errors import AudioFileError
 from .options import Fit
 
+HIGHEST_PEAK = 1e30
+"""Beyond it float32 cannot hold what is made of a recording."""
+
 SILENT_PEAK = 1e-5
 """Peak, -100 dBFS, below which a recording counts as silence."""
 
@@ -116,13 +119,18 @@ class Recording:
         """Brings the level to where the model is at home; 1 for nearly every recording."""
         loudness = self.meter.loudness_lufs
         if not math.isfinite(loudness):
-            return 1.0
+            # What has a level and no loudness, a steady offset above all.
+            return 1.0 / max(1.0, self.meter.peak)
         low, high = INPUT_LUFS
         return to_gain(min(max(loudness, low), high) - loudness)
 
 
 def take_in(signal: Signal, stack: ExitStack, limit: int | None = None) -> Recording:
-    """Return `signal` at the model's rate; from `limit` samples on, no more is read."""
+    """Return `signal` at the model's rate; from `limit` samples on, no more is read.
+
+    Raises:
+        AudioFileError: it is damaged, or louder than any sound.
+    """
     store = stack.enter_context(SampleStore(signal.channels))
     meter = LevelMeter(SAMPLE_RATE)
     frames = 0
@@ -135,6 +143,11 @@ def take_in(signal: Signal, stack: ExitStack, limit: int | None = None) -> Recor
 
     for block in resample_blocks(counted(), signal.sample_rate, SAMPLE_RATE):
         meter.add(block)
+        if meter.peak > HIGHEST_PEAK:
+            raise AudioFileError(
+                f"{signal.name}: a sample of {meter.peak:g} at full scale 1 is no sound; export it "
+                "again from its source"
+            )
         store.append(block)
         if limit is not None and store.length >= limit:
             break
@@ -155,9 +168,12 @@ def check_length(signal: Signal, recording: Recording, least: int) -> None:
 
 
 def describe_pair(
-    drums: Signal, piano: Signal, taken: Recording, source: Recording, fit: Fit
+    drums: Signal, piano: Signal, taken: Recording, source: Recording, fit: Fit, aligned: bool
 ) -> list[str]:
-    """Return a line for everything about the two recordings that one might not expect."""
+    """Return a line for everything about the two recordings that one might not expect.
+
+    Where they are `aligned`, their tempi and lengths are told by what aligns them.
+    """
     notes = []
     if piano.sample_rate != SAMPLE_RATE:
         notes.append(
@@ -166,6 +182,8 @@ def describe_pair(
         )
     if drums.sample_rate != SAMPLE_RATE:
         notes.append(f"{drums.name}: {drums.sample_rate} Hz, rendered at {SAMPLE_RATE} Hz")
+    if aligned:
+        return notes
     listen = int(LISTEN_S * SAMPLE_RATE)
     first = estimate_tempo(taken.store.read(0, listen))
     second = estimate_tempo(source.store.read(0, listen))

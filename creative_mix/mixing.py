@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .alignment import LISTEN_S, LONGEST_STRETCH, Alignment, align_piano
 from .audio import FloatArray
 from .audio.fit import FittedPiano, falling, stretch_blocks
 from .audio.levels import LevelMeter, to_gain
@@ -37,6 +38,9 @@ class Settings:
 
     fit: Fit = "loop"
     """What to do with a piano of another length."""
+
+    align: bool = False
+    """Whether the piano's tempo and first downbeat are brought to the drums'."""
 
     mix: float = 0.0
     """Share of the untouched piano in the result, 0..1."""
@@ -75,6 +79,11 @@ class Settings:
         if not 0.0 <= self.mix <= 1.0:
             raise OptionError(f"mix {self.mix:g} is out of range; give 0 to 1")
         bias_vector(self.bias)
+        if self.align and self.fit == "stretch":
+            raise OptionError(
+                "align stretches the piano to the drums' tempo and fit 'stretch' to their length; "
+                "give one of the two"
+            )
         _ = self.controls  # it checks its values
         if not 0.0 <= self.start_s < math.inf:
             raise OptionError(f"start {self.start_s:g} s is out of range; give 0 or more")
@@ -178,12 +187,22 @@ def mix_signals(
         out_length = resampled_length(frames, drums.sample_rate, piano.sample_rate)
         # A piano that is cut need not be read beyond the drums' end.
         limit = None if settings.fit == "stretch" else length
+        if settings.align:
+            limit = int(length * LONGEST_STRETCH + LISTEN_S * SAMPLE_RATE)
         source = take_in(piano, inner, limit)
         renderer = load()
         for signal, recording in ((drums, taken), (piano, source)):
             check_length(signal, recording, renderer.least_samples)
-        notes = section.notes() + describe_pair(drums, piano, taken, source, settings.fit)
-        fitted = _fit(source, length, settings.fit, inner)
+        alignment = Alignment()
+        if settings.align:
+            alignment = align_piano(
+                *(taken.store, source.store, drums.name, piano.name), loops=settings.fit == "loop"
+            )
+        aligned = alignment.placement is not None
+        notes = section.notes()
+        notes += describe_pair(drums, piano, taken, source, settings.fit, aligned)
+        notes += alignment.notes
+        fitted = _fit(source, length, settings.fit, alignment, inner)
         if trace is not None:
             duration_s = out_length / piano.sample_rate
             trace.begin(duration_s, settings.dynamics, clear_tempo(taken.store))
@@ -228,13 +247,16 @@ def mix_signals(
     return Mixture(out, piano.sample_rate, finish, weights, strikes, notes, sources)
 
 
-def _fit(source: Recording, length: int, fit: Fit, stack: ExitStack) -> FittedPiano:
+def _fit(
+    source: Recording, length: int, fit: Fit, alignment: Alignment, stack: ExitStack
+) -> FittedPiano:
     store = source.store
-    if fit == "stretch" and store.length != length:
+    wanted = length if fit == "stretch" else round(store.length * alignment.factor)
+    if store.length != wanted:
         store = stack.enter_context(SampleStore(source.store.channels))
-        for block in stretch_blocks(source.store, length, SAMPLE_RATE):
+        for block in stretch_blocks(source.store, wanted, SAMPLE_RATE):
             store.append(block)
-    return FittedPiano(store, length, fit, SAMPLE_RATE)
+    return FittedPiano(store, length, fit, SAMPLE_RATE, alignment.placement)
 
 
 class _LevelMatch:

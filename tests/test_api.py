@@ -100,6 +100,21 @@ def test_silence_gives_silence(renderer: creative_mix.Renderer) -> None:
         assert not creative_mix.render(first, second, RATE, renderer=renderer).any()
 
 
+@pytest.mark.parametrize("level", [1e-25, 1e10, 1e25])
+def test_a_steady_level_of_any_height(level: float, renderer: creative_mix.Renderer) -> None:
+    # It has no loudness to be brought to the model's by, and its square is beyond float32.
+    steady, piano = np.full(RATE, level, np.float32), make_piano(RATE, 1.0)
+    for first, second in ((steady, piano), (make_drums(RATE, 1.0), steady)):
+        out = creative_mix.render(first, second, RATE, renderer=renderer)
+        assert np.isfinite(out).all() and np.abs(out).max() <= 1.0
+
+
+def test_no_sound_is_as_loud(renderer: creative_mix.Renderer) -> None:
+    loud = make_piano(RATE, 1.0) * np.float32(1e35)
+    with pytest.raises(AudioFileError, match="piano: a sample of .* is no sound"):
+        creative_mix.render(make_drums(RATE, 1.0), loud, RATE, renderer=renderer)
+
+
 def test_antiphase_stereo_does_not_vanish(renderer: creative_mix.Renderer) -> None:
     drums, piano = make_drums(RATE, 2.0), make_piano(RATE, 2.0, 1) * np.float32(0.3)
     out = creative_mix.render(drums, np.concatenate([piano, -piano]), RATE, renderer=renderer)

@@ -15,10 +15,10 @@ import creative_mix
 from creative_mix.api import Settings, render_files
 from creative_mix.audio.files import AudioReader
 from creative_mix.audio.metadata import Metadata, carry_over
-from creative_mix.audio.output import AudioWriter
+from creative_mix.audio.output import AudioWriter, check_rate
 from creative_mix.audio.quantise import DITHERED_BITS, Quantiser
 from creative_mix.audio.riff import RIFF_LIMIT, SAMPLE_BYTES, wave_header
-from creative_mix.errors import AudioFileError
+from creative_mix.errors import AudioFileError, OptionError
 
 RATE = 44100
 WAVE_SUBTYPES = [subtype for subtype in SAMPLE_BYTES if subtype != "PCM_S8"]
@@ -147,6 +147,20 @@ class TestDither:
         write(tmp_path / "a.wav", subtype="PCM_U8" if subtype == "PCM_S8" else subtype)
         first, second = (sf.read(tmp_path / name)[0] for name in ("a.flac", "a.wav"))
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("rate", [44100, 65535, 65537, 88200, 192001, 384000, 655350, 655360])
+def test_rates_that_a_flac_cannot_hold(rate: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    try:
+        check_rate(path, rate)
+    except OptionError as error:
+        assert "name the output .wav" in str(error)
+        assert rate in (65537, 192001, 655360)
+        return
+    AudioWriter(path).write([make_piano(rate, 0.05)], rate, 2, round(rate * 0.05), "PCM_16")
+    assert sf.info(path).samplerate == rate
+    check_rate(tmp_path / "a.wav", 192001)
 
 
 class TestMetadata:

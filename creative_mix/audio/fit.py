@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,36 +30,65 @@ def falling(count: int) -> FloatArray:
     return (0.5 + 0.5 * np.cos(np.pi * phase)).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where a piano lies along the drums, in samples."""
+
+    shift: int
+    """How much later it begins; earlier, and cut, where negative."""
+
+    loop_start: int
+    """Where in the piano its loop begins."""
+
+    period: int
+    """How long its loop is; silence fills what is beyond its end."""
+
+
 class FittedPiano:
     """The piano as it runs along the drums: any stretch of it, of any length.
 
     It loops where it is shorter, unless `fit` is "none": then silence follows.  A loop keeps its
-    period to the sample, so that it stays in time; at the seam its end rings on backwards for
-    6 ms under the start, since a recording holds nothing after its end.
+    period to the sample, so that it stays in time.  At the seam, what follows the loop in the
+    recording rings on for 6 ms under the start; where nothing does, the loop's end rings on
+    backwards.
 
     Args:
         store: the piano's samples.
         length: samples that are asked for in all.
         fit: "loop" or "none" ("stretch" is done before, by `stretch_blocks`).
         sample_rate: samples a second.
+        placement: where it lies; by default at the beginning, and all of it loops.
     """
 
-    def __init__(self, store: SampleStore, length: int, fit: Fit, sample_rate: int) -> None:
+    def __init__(
+        self,
+        store: SampleStore,
+        length: int,
+        fit: Fit,
+        sample_rate: int,
+        placement: Placement | None = None,
+    ) -> None:
         self.channels = store.channels
         self.length = length
         self._store = store
         self._loops = fit == "loop"
-        period = store.length
-        seam = min(int(SEAM_S * sample_rate), period // 4)
-        fade = falling(seam)
-        tail = store.read(period - seam, period)
-        self._seam = store.read(0, seam) * (1 - fade) + tail[:, ::-1] * fade
-        self._ending = tail * fade
+        place = placement or Placement(0, 0, store.length)
+        self._shift, self._first, self._period = place.shift, place.loop_start, place.period
+        self._last = self._first + self._period
+        seam = min(int(SEAM_S * sample_rate), store.length // 4, self._period // 4)
+        self._fade = falling(seam)
+        after = store.read(self._last, self._last + seam)
+        if after.shape[1] < seam:
+            end = self._padded(self._last - seam, self._last)
+            after = end[:, ::-1]
+        start = self._padded(self._first, self._first + seam)
+        self._seam = start * (1 - self._fade) + after * self._fade
+        self._ending = store.read(store.length - seam, store.length) * self._fade
 
     @property
     def rounds(self) -> float:
-        """How many times the piano sounds; below 1 where it is cut."""
-        return self.length / self._store.length
+        """How many times the piano's loop sounds; below 1 where it is cut."""
+        return (self.length - self._shift - self._first) / self._period
 
     def read(self, start: int, stop: int) -> FloatArray:
         """Return samples `start` to `stop`.
@@ -66,27 +96,47 @@ class FittedPiano:
         Shape: (C, stop - start).
         """
         out = np.zeros((self.channels, stop - start), np.float32)
-        period = self._store.length
-        at = start
-        while at < stop:
-            turn, inside = divmod(at, period)
-            if turn and not self._loops:
+        at, end = start - self._shift, stop - self._shift
+        place = min(max(0, -at), stop - start)
+        at += place
+        while at < end:
+            turns = self._loops and at >= self._last
+            inside = self._first + (at - self._first) % self._period if turns else at
+            stops = self._last if self._loops else self._store.length
+            if inside >= stops:
                 break
-            count = min(stop - at, period - inside)
-            piece = self._store.read(inside, inside + count)
-            seam = self._seam.shape[1]
-            if turn and inside < seam:
-                overlap = min(count, seam - inside)
-                piece[:, :overlap] = self._seam[:, inside : inside + overlap]
-            ending = period - seam
-            if not self._loops and period < self.length and inside + count > ending:
-                first = max(inside, ending)
-                piece[:, first - inside :] = self._ending[
-                    :, first - ending : inside + count - ending
-                ]
-            out[:, at - start : at - start + count] = piece
+            count = min(end - at, stops - inside)
+            piece = self._padded(inside, inside + count)
+            self._join(piece, inside, turns)
+            out[:, place : place + count] = piece
             at += count
+            place += count
         return out
+
+    def _join(self, piece: FloatArray, inside: int, turns: bool) -> None:
+        """Fade what would jump in a piece that begins at `inside`: seam, end and late start."""
+        count, seam = piece.shape[1], len(self._fade)
+        if turns and inside < self._first + seam:
+            begin = inside - self._first
+            overlap = min(count, seam - begin)
+            piece[:, :overlap] = self._seam[:, begin : begin + overlap]
+        if self._shift > 0 and not turns and inside < seam:
+            overlap = min(count, seam - inside)
+            piece[:, :overlap] *= 1 - self._fade[inside : inside + overlap]
+        end = self._store.length
+        ends = self._last > end if self._loops else self._shift + end < self.length
+        if ends and inside + count > end - seam and inside < end:
+            first = max(inside, end - seam)
+            stop = min(inside + count, end)
+            piece[:, first - inside : stop - inside] = self._ending[
+                :, first - end + seam : stop - end + seam
+            ]
+
+    def _padded(self, start: int, stop: int) -> FloatArray:
+        """Return samples of the recording, silence where it has none."""
+        piece = self._store.read(start, stop)
+        missing = stop - start - piece.shape[1]
+        return np.pad(piece, ((0, 0), (0, missing))) if missing else piece
 
 
 def stretch_blocks(store: SampleStore, length: int, sample_rate: int) -> Iterator[FloatArray]:
@@ -117,7 +167,7 @@ def stretch_blocks(store: SampleStore, length: int, sample_rate: int) -> Iterato
         from python_stretch import Signalsmith
     except ImportError:
         raise RuntimeMissingError(
-            "--fit stretch needs python-stretch: pip install 'creative-mix[stretch]'"
+            "stretching needs python-stretch: pip install 'creative-mix[stretch]'"
         ) from None
     piece = int(_STRETCH_PIECE_S * sample_rate)
     context = int(_STRETCH_CONTEXT_S * sample_rate)

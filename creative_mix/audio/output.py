@@ -48,6 +48,19 @@ def check_subtype(path: str | os.PathLike[str], subtype: str) -> None:
         raise OptionError(f"{path}: {kind} files cannot hold {subtype}; choose one of {fit}")
 
 
+def check_rate(path: str | os.PathLike[str], sample_rate: int) -> None:
+    """Do nothing where the format of `path` can hold so many samples a second.
+
+    Raises:
+        OptionError: it cannot.  FLAC counts in Hz up to 65535, and beyond in tens of Hz.
+    """
+    if output_format(path) == "FLAC" and sample_rate > 65535:
+        if sample_rate % 10 or sample_rate > 655350:
+            raise OptionError(
+                f"{path}: FLAC files cannot hold the piano's {sample_rate} Hz; name the output .wav"
+            )
+
+
 def choose_subtype(path: str | os.PathLike[str], wanted: str) -> tuple[str, str | None]:
     """Return the subtype for `path` nearest to a source's, and a word where it is another one."""
     kind = output_format(path)

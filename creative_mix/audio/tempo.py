@@ -71,15 +71,32 @@ def estimate_tempo(audio: FloatArray) -> Tempo | None:
 
     Shape: (C, N); the first 60 s count, and below 3 s there is no answer.
     """
-    frame_rate = SAMPLE_RATE / HOP_LENGTH
-    strength = onset_strength(audio[:, : int(LISTEN_S * SAMPLE_RATE)])
-    if len(strength) < 3 * frame_rate or not strength.any():
+    score, tempi = tempo_scores(onset_strength(audio[:, : int(LISTEN_S * SAMPLE_RATE)]))
+    if not len(tempi):
         return None
+    weight = np.exp(-0.5 * (np.log2(tempi / 110.0) / 0.9) ** 2)
+    best = int(np.argmax(np.maximum(score, 0) * weight))
+    return Tempo(float(tempi[best]), float(max(0.0, score[best])))
+
+
+def tempo_scores(
+    strength: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return how much of the onsets recurs at each of many tempi, and these in beats a minute.
+
+    Both are empty for less than 3 s and where nothing begins.
+
+    Shape: (T,) -> (600,), (600,) or (0,), (0,).
+    """
+    frame_rate = SAMPLE_RATE / HOP_LENGTH
+    nothing = np.zeros(0), np.zeros(0)
+    if len(strength) < 3 * frame_rate or not strength.any():
+        return nothing
     count = len(strength)
     spectrum = np.fft.rfft(strength - strength.mean(), 2 * count)
     correlation = np.fft.irfft(np.abs(spectrum) ** 2)[:count] / (count - np.arange(count) * 0.9)
     if correlation[0] <= 0:
-        return None
+        return nothing
     correlation = correlation / correlation[0]
     tempi = np.geomspace(SLOWEST_BPM, FASTEST_BPM, 600)
     lags = 60.0 * frame_rate / tempi
@@ -89,10 +106,7 @@ def estimate_tempo(audio: FloatArray) -> Tempo | None:
         inside = lags * beats < count * 0.75
         score += np.where(inside, np.interp(lags * beats, np.arange(count), correlation), 0.0)
         total += inside
-    score = score / np.maximum(1, total)
-    weight = np.exp(-0.5 * (np.log2(tempi / 110.0) / 0.9) ** 2)
-    best = int(np.argmax(np.maximum(score, 0) * weight))
-    return Tempo(float(tempi[best]), float(max(0.0, score[best])))
+    return score / np.maximum(1, total), tempi
 
 
 def clear_tempo(store: SampleStore) -> Tempo | None:
