@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -146,6 +146,7 @@ class Block:
             tape, "composer", agent.composer.enter(selected.block), lag, agent.composer.layers
         )
         made = tape.line("composed", agent.composer.compose(hidden), lag)
+        stage: Any  # of a ModuleList, which does not know its modules' class
         for number, stage in enumerate(self.model.cascade, 1):
             seen = stage.look(selected.read(lag), made.block)
             hidden, lag = attend(tape, f"cascade.{number}", seen, lag, [stage.layer])
@@ -291,9 +292,9 @@ class Block:
         low = tape.line("refiner", refiner.look(proposal, loud, struck, hidden), lag, axis=2)
         logits = refiner.sharpen(proposal.logits, low.block, low.read(behind=refiner.LOOKBACK))
         shaped = decoder.shape(logits, hidden, struck, sources(lag))
-        values = tape.line("envelope", decoder.envelope_values(hidden), lag, axis=1)
+        steps_line = tape.line("envelope", decoder.envelope_values(hidden), lag, axis=1)
         audio, lag = synthesise(tape, "windows", shaped, lag, model.stft)
-        values = values.read(lag, ahead=1)
+        values = steps_line.read(lag, ahead=1)
         steps = values.shape[2]
         values = values.flatten(1)
         envelope = decoder.envelope_between(values[:, :-steps], values[:, 1 : 1 - steps])

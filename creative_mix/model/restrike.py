@@ -109,19 +109,21 @@ def _restrike(
     window, ahead = config.attack_window, STRUCK_WITHIN_FRAMES
     strength = peak_strength(attacks.probability.float(), ATTACK_RAMP)
     series = (strength, gaps(functional.pad(strength, (window, 0)), window), voiced(attacks.offset))
-    series = tuple(functional.pad(each, (window - ahead, ahead)) for each in series)
-    sources = find_sources(voiced(strikes.offset), *series, window)
+    reached, since, timed = (functional.pad(each, (window - ahead, ahead)) for each in series)
+    sources = find_sources(voiced(strikes.offset), reached, since, timed, window)
 
     window = config.strike_window
     strength = peak_strength(strikes.probability.float(), STRIKE_RAMP)
     gap = gaps(functional.pad(strength, (window, 0)), window)
     strokes = (strength, gap, voiced(strikes.offset), *sources)
-    around = [functional.pad(each, (window - 1, 1))[..., first:] for each in strokes]
+    strength_around, gap_around, time, *found = (
+        functional.pad(each, (window - 1, 1))[..., first:] for each in strokes
+    )
     # Two hops of silence before and after: what is read beyond the ends counts as silent.
     margin = 2 * HOP_LENGTH
     tail = strength.shape[2] * HOP_LENGTH - piano.shape[2] + margin
     reader = Reader(functional.pad(piano, (margin, tail)), first + 2)
-    made = play(reader, Strokes(*around[:3], Sources(*around[3:])), window)
+    made = play(reader, Strokes(strength_around, gap_around, time, Sources(*found)), window)
     # There they count from the first frame of what was padded; here from that of the recording.
     struck = (made.strike_index > 0).to(made.strike_index.dtype)
     return made._replace(strike_index=(made.strike_index + (first - (window - 1))) * struck)

@@ -122,7 +122,7 @@ class Recent(NamedTuple):
     """(B, V, T)"""
 
 
-def places(frames: int | Tensor, like: Tensor) -> Tensor:
+def places(frames: int, like: Tensor) -> Tensor:
     """Indices plus one of so many frames, in float32, where they stay exact below 2^24."""
     return torch.arange(1, frames + 1, device=like.device, dtype=torch.float32)
 

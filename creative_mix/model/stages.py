@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 
 from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.agent import ExtractorBranch
-from creative_mix.model.layers import ContextConv1d, ConvNeXtBlock, LocalAttention, TransformerLayer
-from creative_mix.model.pitch import KeyBlock
+from creative_mix.model.layers import ContextConv1d, LocalAttention
 from creative_mix.model.rhythm import gaps, peak_strength
 from creative_mix.model.spectral import FineEnergy, Spectrum, Stft
 from creative_mix.model.tape import Line, Tape
@@ -23,9 +23,9 @@ def over(line: Line, layer: ContextConv1d | LocalAttention) -> tuple[Tensor, int
 
 
 def pass_blocks(
-    tape: Tape, name: str, x: Tensor, lag: int, blocks: Iterable[ConvNeXtBlock | KeyBlock]
+    tape: Tape, name: str, x: Tensor, lag: int, blocks: Iterable[Any]
 ) -> tuple[Tensor, int]:
-    """One residual block of convolutions after the other: (B, D, T) -> (B, D, T)."""
+    """One ConvNeXtBlock or KeyBlock after the other: (B, D, T) -> (B, D, T)."""
     for number, block in enumerate(blocks):
         line = tape.line(f"{name}.{number}", x, lag)
         mixed, lag = over(line, block.depthwise)
@@ -33,10 +33,8 @@ def pass_blocks(
     return x, lag
 
 
-def attend(
-    tape: Tape, name: str, x: Tensor, lag: int, layers: Iterable[TransformerLayer]
-) -> tuple[Tensor, int]:
-    """One transformer layer after the other: (B, D, T) -> (B, D, T).
+def attend(tape: Tape, name: str, x: Tensor, lag: int, layers: Iterable[Any]) -> tuple[Tensor, int]:
+    """One TransformerLayer after the other: (B, D, T) -> (B, D, T).
 
     Of the past, what was projected is kept, so that a frame is projected once.
     """

@@ -104,7 +104,7 @@ def build_page(service: Service) -> Any:
             drums = gr.Audio(label="Drums", **given)
             piano = gr.Audio(label="Piano", **given)
         plain = [control for control in CONTROLS if control.name not in COMPONENT_NAMES]
-        made = {}
+        made: dict[str, Any] = {}
         with gr.Row():
             made |= {control.name: _component(control) for control in plain}
         with gr.Accordion("Bias of the selection", open=False), gr.Row():
