@@ -97,7 +97,7 @@ def renderer(new_model: Path) -> creative_mix.Renderer:
     return creative_mix.Renderer(new_model, threads=1)
 
 
-@torture(25)
+@torture(60)
 @given(data=st.data())
 def test_any_files(
     data: st.DataObject,
@@ -156,7 +156,7 @@ def test_any_files(
         assert np.abs(made).max() <= to_gain(CEILING_DB) + 2.0 ** (2 - bits)
 
 
-@torture(25)
+@torture(60)
 @given(
     rate=RATES,
     drums=st.tuples(KINDS, seconds(1.0), LEVELS),
@@ -212,7 +212,7 @@ def test_any_arrays(
     np.testing.assert_array_equal(out, render())
 
 
-@torture(60)
+@torture(200)
 @given(
     spoilt=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=8),
     cut=st.integers(0, 900),
@@ -258,7 +258,7 @@ def test_any_header(
         assert str(error) and "\n" not in str(error)
 
 
-@torture(30)
+@torture(80)
 @given(
     frames=st.integers(1, 40_000),
     rate_in=RATES,
@@ -273,7 +273,7 @@ def test_any_rate_keeps_the_length(frames: int, rate_in: int, rate_out: int, blo
     assert made == resampled_length(frames, rate_in, rate_out)
 
 
-@torture(25)
+@torture(60)
 @given(
     kind=KINDS,
     rate=RATES,
@@ -293,7 +293,7 @@ def test_any_level_is_limited(
     assert np.abs(out).max() <= to_gain(LIMIT_DB) * 1.00001
 
 
-@torture(25)
+@torture(60)
 @given(
     samples=st.lists(st.floats(-(2.0**120), 2.0**120, width=32), min_size=1, max_size=200),
     subtype=st.sampled_from([*DITHERED_BITS, "PCM_32"]),
@@ -314,7 +314,7 @@ def test_any_number_is_rounded_within_a_step_and_a_half(
     assert not numbers[block.T == 0].any()
 
 
-@torture(30)
+@torture(80)
 @given(
     period=st.integers(1, 3000),
     length=st.integers(1, 9000),
@@ -332,7 +332,7 @@ def test_any_piece_of_a_fitted_piano(period: int, length: int, fit: str, cuts: l
     assert np.abs(whole).max() <= 2.5
 
 
-@torture(15)
+@torture(30)
 @given(kind=KINDS, rate=RATES, duration=seconds(1.5), level=LEVELS, block=st.integers(1, 50_000))
 def test_any_blocks_have_one_loudness(
     kind: str, rate: int, duration: float, level: float, block: int
