@@ -66,6 +66,7 @@ CONTROLS: tuple[Control, ...] = (
         "loop",
     ),
     Slider("mix", "Untouched piano", "Its share in the result.", 0.0, 1.0, 0.01, 0.0),
+    Slider("tail_s", "Tail", "Seconds that the last notes ring on.", 0.0, 10.0, 0.1, 0.0),
     Slider(
         "density", "Density", "Strikes that stay, the strongest first.", *DENSITY_RANGE, 0.01, 1.0
     ),
@@ -77,7 +78,6 @@ CONTROLS: tuple[Control, ...] = (
         0.01,
         1.0,
     ),
-    Slider("tail_s", "Tail", "Seconds that the last notes ring on.", 0.0, 10.0, 0.1, 0.0),
     *(_bias_slider(name) for name in COMPONENT_NAMES),
 )
 """In the order in which their values come."""

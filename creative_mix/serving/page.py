@@ -103,12 +103,10 @@ def build_page(service: Service) -> Any:
             given: dict[str, Any] = {"type": "filepath", "sources": ["upload"], "buttons": []}
             drums = gr.Audio(label="Drums", **given)
             piano = gr.Audio(label="Piano", **given)
-        plain = [control for control in CONTROLS if control.name not in COMPONENT_NAMES]
-        made: dict[str, Any] = {}
-        with gr.Row():
-            made |= {control.name: _component(control) for control in plain}
-        with gr.Accordion("Bias of the selection", open=False), gr.Row():
-            made |= {each.name: _component(each) for each in CONTROLS if each.name not in made}
+        biases = [control for control in CONTROLS if control.name in COMPONENT_NAMES]
+        made = _rows([control for control in CONTROLS if control not in biases])
+        with gr.Accordion("Bias of the selection", open=False):
+            made |= _rows(biases)
         inputs = [drums, piano, *(made[control.name] for control in CONTROLS)]
         with gr.Row():
             start = gr.Button("Render", variant="primary")
@@ -131,6 +129,17 @@ def build_page(service: Service) -> Any:
     return page
 
 
+def _rows(controls: list[Control]) -> dict[str, Any]:
+    """Return the components by name, three in a row: with more, sliders lose their ends."""
+    import gradio as gr
+
+    made: dict[str, Any] = {}
+    for start in range(0, len(controls), 3):
+        with gr.Row():
+            made |= {each.name: _component(each) for each in controls[start : start + 3]}
+    return made
+
+
 def _component(control: Control) -> Any:
     import gradio as gr
 
@@ -138,7 +147,6 @@ def _component(control: Control) -> Any:
         "label": control.label,
         "info": control.info,
         "value": control.value,
-        "min_width": 120,
     }
     if isinstance(control, Choice):
         return gr.Dropdown(choices=list(control.choices), **shared)
