@@ -117,7 +117,7 @@ def parity(base: Path, model: Path, device: str, lengths_s: tuple[float, ...], t
         print(
             f"{title} at {samples} samples: greatest difference {np.abs(difference).max():.1e} of "
             f"full scale, rms {rms:.1e} ({20 * np.log10(rms / max(loud, 1e-9) + 1e-12):.0f} dB "
-            f"below the sound), strikes moved: {moved} of {int(strike_frames(expected[1]).sum())}",
+            f"beside the sound), strikes moved: {moved} of {int(strike_frames(expected[1]).sum())}",
             flush=True,
         )
 
