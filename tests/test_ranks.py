@@ -42,7 +42,7 @@ STEPS = 20
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     folder = tmp_path_factory.mktemp("ranks")
-    pairs = write_pairs(folder / "pairs", noise=5e-3)
+    pairs = write_pairs(folder / "pairs", noise=1e-2)
     (pairs / "p1.json").unlink()  # one pair without notes: parts of the batch count unlike
     return tiny(pairs, folder / "run", batch_size=5, steps=STEPS)
 

@@ -54,7 +54,7 @@ def test_values_reach_the_settings() -> None:
         )
         for control in CONTROLS
     ]
-    expected = Settings("none", 0.25, {"target_rhythm": 1.5}, density=0.5, tail_s=2.0)
+    expected = Settings("none", mix=0.25, bias={"target_rhythm": 1.5}, density=0.5, tail_s=2.0)
     assert settings_from(values) == expected
     values[[control.name for control in CONTROLS].index("mix")] = 7
     with pytest.raises(OptionError, match="mix 7 is out of range"):

@@ -13,6 +13,7 @@ from trainingkit import tone, write_pairs
 
 from creative_mix.errors import TrainingDataError
 from creative_mix.model.checkpoint import load_model, load_tensors
+from creative_mix.model.rhythm import OWN_LEVEL
 from creative_mix.training.checkpoints import LAST
 from creative_mix.training.config import TrainingConfig
 from creative_mix.training.dataset import CropShape
@@ -60,7 +61,7 @@ def test_targets_name_the_frame_and_the_voices() -> None:
     exact = (frame + 0.5 + targets.drums.offset[frame]) * 512 / 44100
     assert exact == pytest.approx(0.5, abs=1e-4)
     assert (targets.drums.label <= targets.drums.counted).all()
-    assert piano_onsets(notes)[1] == (0.7, (0, 1, 1))
+    assert piano_onsets(notes)[1] == (0.7, (0, OWN_LEVEL, OWN_LEVEL))
     assert targets.pitches[60 - 21, int(0.8 * 44100 / 512)] == 1
     assert targets.pitches[60 - 21, int(0.6 * 44100 / 512)] == 0
 
