@@ -42,7 +42,7 @@ STEPS = 20
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     folder = tmp_path_factory.mktemp("ranks")
-    pairs = write_pairs(folder / "pairs", noise=1e-2)
+    pairs = write_pairs(folder / "pairs", noise=2e-2)
     (pairs / "p1.json").unlink()  # one pair without notes: parts of the batch count unlike
     return tiny(pairs, folder / "run", batch_size=5, steps=STEPS)
 
@@ -80,7 +80,9 @@ def test_ranks_equal_one_process(
     apart = max(float((found[f"sgd.{n}"] - alone[f"sgd.{n}"]).abs().max()) for n in weights)
     moved = max(float((alone[f"begun.{n}"] - alone[f"sgd.{n}"]).abs().max()) for n in weights)
     print(f"{count} ranks: {figures}; sgd moved {moved:.1e} and is {apart:.1e} apart")
-    assert figures["gradient"] < 1e-6
+    # Rounding alone: 1e-7 to 3e-7. Where a cell's absolute difference is next to nothing, the last
+    # bit decides its sign, and each such cell adds about 1e-6.
+    assert figures["gradient"] < 1e-5
     assert apart < 1e-5 and moved > 1e-3
     assert figures["adamw"] < 1e-2
 
