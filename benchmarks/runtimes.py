@@ -71,17 +71,20 @@ def main() -> None:
     }
     tensors = [torch.from_numpy(feeds[name]) for name in ("drums", "piano", "bias")]
 
-    def by_torch(call: Callable[..., object]) -> np.ndarray:
-        with torch.inference_mode():
-            made: np.ndarray = call(*tensors, skip=behind).mix.numpy()  # type: ignore[attr-defined]
+    def mix(drums: torch.Tensor, piano: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = model(drums, piano, bias, skip=behind).mix
         return made
+
+    def by_torch(call: Callable[..., torch.Tensor]) -> np.ndarray:
+        with torch.inference_mode():
+            return call(*tensors).numpy()
 
     ways = {
         "ONNX Runtime": lambda: session.run(["mix"], feeds)[0],
-        "torch": lambda: by_torch(model),
+        "torch": lambda: by_torch(mix),
     }
     if options.compile:
-        compiled = torch.compile(model)
+        compiled = torch.compile(mix)
         ways["torch.compile"] = lambda: by_torch(compiled)
     wanted, given_s = None, CHUNK_FRAMES * HOP_LENGTH / SAMPLE_RATE
     print(f"{given_s:.1f} s of stereo in {behind + ahead} frames of context, {threads} threads")
