@@ -87,7 +87,7 @@ class Graph(nn.Module):
             result.onsets.probability[:, :, skip:],
             strike_times(result.onsets.offset)[:, skip:],
             result.onsets.level[:, :, skip:],
-            struck_keys(result.voice_logits)[:, :, :, skip:],
+            struck_keys(result.keys.voices)[:, :, :, skip:],
         )
 
 

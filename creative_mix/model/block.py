@@ -28,6 +28,7 @@ from creative_mix.model.restrike import (
     voiced,
 )
 from creative_mix.model.rhythm import ATTACK_RAMP, STRIKE_RAMP, Onsets, RhythmHead, strike_times
+from creative_mix.model.ringing import CONTEXT_FRAMES, ringing
 from creative_mix.model.stages import (
     attend,
     extract,
@@ -81,6 +82,7 @@ class Block:
     encoding: Line
     sounding: Line
     voices: Line
+    ended: Line
     key_levels: Line
     strikes: Lines[Onsets]
     attacks: Lines[Onsets]
@@ -160,7 +162,10 @@ class Block:
         rows = tape.line("keys.rows", reader.rows(self.power.read(lag), mean_power(long)), lag)
         entered, lag = over(rows, reader.enter)
         hidden, lag = pass_blocks(tape, "keys", reader.in_norm(entered), lag, reader.blocks)
+        hidden = reader.out_norm(hidden)
         sounding, voices = (torch.sigmoid(logits) for logits in reader.tell(hidden))
+        ends, late = over(tape.line("keys.hidden", hidden, lag), reader.ends)
+        self.ended = tape.line("keys.ended", torch.sigmoid(ends), late)
         levels = self.model.decoder.owners.levels(sounding, self.power.read(lag))
         self.sounding = tape.line("keys.sounding", sounding, lag)
         self.voices = tape.line("keys.voices", voices, lag)
@@ -233,7 +238,7 @@ class Block:
         return (
             tape.line("streams", made.streams, lag, unit=HOP_LENGTH),
             self._follow(made, lag, low, loudest),
-            self._follow_keys(made, lag),
+            self._follow_keys(made, lag, strike),
         )
 
     def _follow(self, made: Restrikes, lag: int, low: Line, loudest: Line) -> Lines[Strikes]:
@@ -261,14 +266,18 @@ class Block:
         )
         return Lines(self.tape, "struck", known, lag, {"struck": 2, "before": 2})
 
-    def _follow_keys(self, made: Restrikes, lag: int) -> Lines[Keys]:
-        config = self.model.config
+    def _follow_keys(self, made: Restrikes, lag: int, strike: Line) -> Lines[Keys]:
         sounding = self.sounding.read(lag)
-        voices = self.voices.read(lag, config.strike_window - 1, 1 + KEYS_DELAY)
-        struck = remember_own(voices, made, KEYS_DELAY) * sounding.unsqueeze(1)
-        levels, first = self.key_levels.look_back(lag, config.attack_window)
+        struck = strike.read(lag).unsqueeze(2) * self.voices.read(lag - KEYS_DELAY)
+        rings = ringing(
+            self.tape.line("keys.struck", struck, lag).read(behind=CONTEXT_FRAMES),
+            self.ended.read(lag, behind=CONTEXT_FRAMES),
+        )
+        levels, first = self.key_levels.look_back(lag, self.model.config.attack_window)
         heard = at_source(levels, made, first)
-        return Lines(self.tape, "keys.now", Keys(sounding, struck, heard), lag)
+        return Lines(
+            self.tape, "keys.now", Keys(sounding, rings * sounding.unsqueeze(1), heard), lag
+        )
 
     def sound(self, streams: Line, strikes: Lines[Strikes], keys: Lines[Keys]) -> tuple[Made, int]:
         """The decoder, and everything together."""

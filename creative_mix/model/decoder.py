@@ -7,6 +7,7 @@ lacks. Gains are computed once, from the channels' mean power, and applied to ev
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -24,7 +25,8 @@ from creative_mix.model.spectral import BINS, Stft
 
 ENVELOPE_STEPS = 8
 """Envelope values a frame: one every 64 samples."""
-MAX_GAIN = 3.0
+GAIN_SCALE = 3.0
+"""Gain per unit of e to a logit far below 0; far above, gains grow with the logits themselves."""
 SOURCES = VOICES + 1
 """The present piano and one stream a voice."""
 LEVEL_EXPONENT = 1.7
@@ -37,7 +39,7 @@ class Keys(NamedTuple):
     sounding: Tensor
     """(B, 88, T) probability that a key sounds now."""
     struck: Tensor
-    """(B, V, 88, T) probability that the voice's last strike struck it, and it still sounds."""
+    """(B, V, 88, T) probability that the voice struck it, and it still rings."""
     heard: Tensor
     """(B, V, 88, T) its power where the voice's stream reads the piano."""
 
@@ -175,7 +177,7 @@ class Decoder(nn.Module):
         self, logits: Tensor, hidden: Tensor, strikes: Strikes, sources: list[Tensor]
     ) -> Tensor:
         """The sources under their gains, and what is generated, added up: (B, C, T, 2, F)."""
-        gain = MAX_GAIN * torch.sigmoid(logits.float())  # (B, 4, T, F)
+        gain = functional.softplus(logits.float() + math.log(GAIN_SCALE))  # (B, 4, T, F)
         factors = self._level_factors(strikes).unsqueeze(3)
         shaped = self._generate(hidden.transpose(1, 2), sources[0])
         for place, each in enumerate(sources):

@@ -10,6 +10,7 @@ best (Lee and Seung 2001, a fixed number of steps).
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -88,14 +89,25 @@ class KeyBlock(nn.Module):
         return x + self.scale * self.reduce(hidden)
 
 
+class KeyLogits(NamedTuple):
+    """What is read of the piano's keys, as logits."""
+
+    sounding: Tensor
+    """(B, 88, T) a key sounds."""
+    voices: Tensor
+    """(B, V, 88, T) a strike of the voice would strike it."""
+    ends: Tensor
+    """(B, 88, T) a note of it ends in this frame."""
+
+
 class KeyReader(nn.Module):
-    """Logits of the keys that sound, and of those that a strike of each voice would strike.
+    """Reads the keys that sound, those that a strike of each voice would strike, and ends of notes.
 
     Low is the lowest of the sounding keys; inner all but the lowest and the highest, of two the
     upper, or the only one; top the highest. What lies above and below a key decides that, so the
     voices are read with the chances that nothing sounds there beside the features.
 
-    Shape: piano (B, C, N) and its mean power (B, T, F) -> (B, 88, T), (B, V, 88, T).
+    Shape: piano (B, C, N) and its mean power (B, T, F) -> ``KeyLogits``.
     """
 
     LONG_WINDOW = 4096
@@ -125,24 +137,25 @@ class KeyReader(nn.Module):
         self.leave = nn.Conv1d(width, KEYS, 1)
         self.voices_in = nn.Conv1d(width + 3 * KEYS, voice_width, 1)
         self.voices_out = nn.Conv1d(voice_width, VOICES * KEYS, 1)
-        for layer, value in ((self.leave, -3.0), (self.voices_out, -4.0)):
+        self.ends = ContextConv1d(width, KEYS, 5, lookahead=2)
+        for layer, value in ((self.leave, -3.0), (self.voices_out, -4.0), (self.ends, -6.0)):
             assert layer.bias is not None
             nn.init.constant_(layer.bias, value)
 
-    def forward(self, piano: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, piano: Tensor, power: Tensor) -> KeyLogits:
         rows = self.rows(power, mean_power(self.long_spectrum(piano)))
         hidden = self.in_norm(self.enter(rows))
         for block in self.blocks:
             hidden = block(hidden)
-        return self.tell(hidden)
+        hidden = self.out_norm(hidden)
+        return KeyLogits(*self.tell(hidden), self.ends(hidden).float())
 
     def rows(self, power: Tensor, long_power: Tensor) -> Tensor:
         """Log power on the logarithmic axis, of both windows: (B, T, F) each -> (B, rows, T)."""
         return log_power(power @ self.axis + long_power @ self.long_axis).transpose(1, 2)
 
     def tell(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of what the blocks made: (B, D, T) -> (B, 88, T), (B, V, 88, T)."""
-        hidden = self.out_norm(hidden)
+        """Logits of the keys and voices of each frame: (B, D, T) -> (B, 88, T), (B, V, 88, T)."""
         sounding = self.leave(hidden).float()
         silent = torch.log1p(-torch.sigmoid(sounding).clamp(max=0.99))
         up_to = torch.cumsum(silent, 1)

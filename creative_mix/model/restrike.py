@@ -113,7 +113,7 @@ def _restrike(
     sources = find_sources(voiced(strikes.offset), reached, since, timed, window)
 
     window = config.strike_window
-    strength = peak_strength(strikes.probability.float(), STRIKE_RAMP)
+    strength = strike_strength(strikes.probability)
     gap = gaps(functional.pad(strength, (window, 0)), window)
     strokes = (strength, gap, voiced(strikes.offset), *sources)
     strength_around, gap_around, time, *found = (
@@ -127,6 +127,11 @@ def _restrike(
     # There they count from the first frame of what was padded; here from that of the recording.
     struck = (made.strike_index > 0).to(made.strike_index.dtype)
     return made._replace(strike_index=(made.strike_index + (first - (window - 1))) * struck)
+
+
+def strike_strength(probability: Tensor) -> Tensor:
+    """How much a strike in each frame counts: (B, V, T) -> (B, V, T), without gradients."""
+    return peak_strength(probability.detach().float(), STRIKE_RAMP)
 
 
 def voiced(offset: Tensor) -> Tensor:
@@ -211,14 +216,13 @@ def remember(values: Tensor, restrikes: Restrikes) -> Tensor:
     return (found * restrikes.strike_weight.unsqueeze(4).to(found.dtype)).sum(1).transpose(2, 3)
 
 
-def remember_own(values: Tensor, restrikes: Restrikes, delay: int = 0) -> Tensor:
-    """A voice's own values as they were ``delay`` frames after its last strike; 0 before any.
+def remember_own(values: Tensor, restrikes: Restrikes) -> Tensor:
+    """A voice's own values as they were at its last strike; 0 before any.
 
     Shape: (B, V, D, T) -> (B, V, D, T - first).
     """
     batch, voices, dim, frames = values.shape
-    index = (restrikes.strike_index + delay).clamp(max=frames)
-    index = index.transpose(1, 2).reshape(batch * voices, 2, -1)
+    index = restrikes.strike_index.transpose(1, 2).reshape(batch * voices, 2, -1)
     found = _rows(values.flatten(0, 1), index)
     found = found.view(batch, voices, 2, -1, dim)
     weight = restrikes.strike_weight.transpose(1, 2).unsqueeze(4).to(found.dtype)

@@ -6,24 +6,27 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.agent import CascadeStage, Composition, CompositionalCreativeAgent
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import Decoder, Keys, Strikes, decoder_field
 from creative_mix.model.encoder import Encoder, log_power, mean_power
-from creative_mix.model.pitch import KeyReader
+from creative_mix.model.pitch import KeyLogits, KeyReader
 from creative_mix.model.refiner import just_before, loudest_ahead
 from creative_mix.model.restrike import (
-    KEYS_DELAY,
     Restrikes,
     at_attack,
     at_source,
     remember,
     remember_own,
     restrike,
+    strike_strength,
+    struck_keys,
 )
 from creative_mix.model.rhythm import VOICES, Onsets, RhythmHead, mix_onsets, thin_out
+from creative_mix.model.ringing import CONTEXT_FRAMES, ringing
 from creative_mix.model.spectral import BINS, Stft
 
 PERMIT_LOGIT = -4.0
@@ -80,10 +83,8 @@ class Result(NamedTuple):
     """(B, V, T) the cascade's word on each strike."""
     onsets: Onsets
     """What is struck in the end."""
-    key_logits: Tensor
-    """(B, 88, T) the piano's sounding keys."""
-    voice_logits: Tensor
-    """(B, V, 88, T) which of them each voice is."""
+    keys: KeyLogits
+    """What is read of the piano's keys."""
 
 
 class CreativeMix(nn.Module):
@@ -177,11 +178,11 @@ class CreativeMix(nn.Module):
         )
         restrikes = restrike(piano, used_strikes, used_attacks, self.config, first)
         piano_power = mean_power(analysis.piano_spectra)
-        key_logits, voice_logits = self.key_reader(piano, piano_power)
+        keys = self.key_reader(piano, piano_power)
         audio = self.decoder(
             encoding[:, :, first:],
             self._follow(encoding, used_strikes, used_attacks, piano_power, restrikes, controls),
-            self._follow_keys(key_logits, voice_logits, piano_power, restrikes),
+            self._follow_keys(keys, used_strikes, piano_power, restrikes),
             analysis.piano_spectra[:, :, first:],
             [self.stft(restrikes.streams[:, voice]) for voice in range(VOICES)],
             self.stft,
@@ -203,8 +204,7 @@ class CreativeMix(nn.Module):
             piano_offset=piano_offset,
             permit_logits=permit_logits,
             onsets=onsets,
-            key_logits=key_logits,
-            voice_logits=voice_logits,
+            keys=keys,
         )
 
     def strike(
@@ -251,14 +251,19 @@ class CreativeMix(nn.Module):
         )
 
     def _follow_keys(
-        self, key_logits: Tensor, voice_logits: Tensor, piano_power: Tensor, restrikes: Restrikes
+        self, keys: KeyLogits, strikes: Onsets, piano_power: Tensor, restrikes: Restrikes
     ) -> Keys:
         """The sounding keys, and what of them strikes have struck and streams play."""
-        sounding = torch.sigmoid(key_logits)
-        struck = remember_own(torch.sigmoid(voice_logits), restrikes, KEYS_DELAY)
-        now = sounding[:, :, sounding.shape[2] - struck.shape[3] :]
+        sounding = torch.sigmoid(keys.sounding)
+        strength = strike_strength(strikes.probability).unsqueeze(2)
+        around = [
+            functional.pad(each, (CONTEXT_FRAMES, 0))
+            for each in (strength * struck_keys(keys.voices), torch.sigmoid(keys.ends))
+        ]
+        first = sounding.shape[2] - restrikes.age.shape[2]
+        now, rings = sounding[:, :, first:], ringing(*around)[..., first:]
         levels = self.decoder.owners.levels(sounding, piano_power)
-        return Keys(now, struck * now.unsqueeze(1), at_source(levels, restrikes))
+        return Keys(now, rings * now.unsqueeze(1), at_source(levels, restrikes))
 
     def _drum_timbre(self, drum_spectra: Tensor, weights: Tensor) -> Tensor:
         """The drums' own sound, as far as the selector asks for it: (B, 1, 512 T)."""

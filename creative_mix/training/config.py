@@ -46,6 +46,8 @@ class LossWeights:
     """The key reader against the sounding pitches."""
     voices: float = 5.0
     """The same against the key that each voice is."""
+    ends: float = 10.0
+    """The same against the ends of notes, which are few."""
     timbre: float = 0.2
     """Timbre probes against the piano's spectral envelope."""
     strange_hits: float = 0.5

@@ -52,7 +52,9 @@ class Batch:
     drums_onsets: OnsetBatch
     piano_onsets: OnsetBatch
     pitches: Tensor
-    """(B, 88, T)"""
+    """(B, 88, T) 1 where a key sounds"""
+    ends: Tensor
+    """(B, 88, T) 1 where a note of a key ends"""
     has_notes: Tensor
     """(B,) 1 where onsets and pitches are known, 0 where they are only zeros"""
     has_truth: Tensor
@@ -165,6 +167,7 @@ def cut_crop(
         "drums_onsets": _cut(targets.drums, start, end),
         "piano_onsets": _cut(targets.piano, start, end),
         "pitches": _fit(targets.pitches[:, start:end], shape.frames),
+        "ends": _fit(targets.ends[:, start:end], shape.frames),
         "has_notes": np.float32(has_notes),
         "has_truth": np.float32(1),
     }
@@ -182,7 +185,8 @@ def no_targets(frames: int) -> FrameTargets:
     onsets = OnsetTargets(
         none, none, none, np.zeros(frames, np.float32), none[0], none.astype(np.float32)
     )
-    return FrameTargets(onsets, onsets, np.zeros((88, frames), np.uint8))
+    keys = np.zeros((88, frames), np.uint8)
+    return FrameTargets(onsets, onsets, keys, keys)
 
 
 def _fit(array: np.ndarray, frames: int) -> np.ndarray:

@@ -170,10 +170,13 @@ def supervise(
         pitch_logits.float(), batch.pitches, reduction="none"
     ).mean(1)
     keys = functional.binary_cross_entropy_with_logits(
-        result.key_logits, batch.pitches, reduction="none"
+        result.keys.sounding, batch.pitches, reduction="none"
+    ).mean(1)
+    ends = functional.binary_cross_entropy_with_logits(
+        result.keys.ends, batch.ends, reduction="none"
     ).mean(1)
     voices = functional.binary_cross_entropy_with_logits(
-        result.voice_logits, voices_of(batch.pitches), reduction="none"
+        result.keys.voices, voices_of(batch.pitches), reduction="none"
     ).mean((1, 2))
     wanted = envelope_target(result.analysis.piano_spectra)
     drums, piano = batch.drums_onsets, batch.piano_onsets
@@ -200,6 +203,7 @@ def supervise(
         "rhythm_share": (share * struck).sum() / (struck.sum() + 1),
         "pitch": (pitch * counted).sum() / (counted.sum() + 1),
         "keys": (keys * counted).sum() / (counted.sum() + 1),
+        "ends": (ends * counted).sum() / (counted.sum() + 1),
         "voices": (voices * counted).sum() / (counted.sum() + 1),
         "timbre": ((envelope - wanted).abs().mean(1) * counted).sum() / (counted.sum() + 1),
         "balance": (balance * plain).sum() / (plain.sum() + 1),

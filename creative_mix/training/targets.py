@@ -47,6 +47,8 @@ class FrameTargets:
     piano: OnsetTargets
     pitches: NDArray[np.uint8]
     """(88, T) 1 where the key sounds."""
+    ends: NDArray[np.uint8]
+    """(88, T) 1 in the frame in which a note of the key ends."""
 
 
 TimedOnset = tuple[float, tuple[float, ...]]
@@ -148,6 +150,20 @@ def pitch_targets(notes: tuple[Note, ...], frames: int) -> NDArray[np.uint8]:
     return sounding
 
 
+def end_targets(notes: tuple[Note, ...], frames: int) -> NDArray[np.uint8]:
+    """Keys of which a note ends in each frame: the first in which ``pitch_targets`` has it no more.
+
+    >>> np.argwhere(end_targets((Note(0.0, 0.5, 60, 80),), 60)).tolist()
+    [[39, 43]]
+    """
+    ending = np.zeros((PITCHES, frames), np.uint8)
+    for note in notes:
+        key, frame = note.pitch - LOWEST_PITCH, int(note.end_s * SAMPLE_RATE / HOP_LENGTH)
+        if 0 <= key < PITCHES and 0 <= frame < frames:
+            ending[key, frame] = 1
+    return ending
+
+
 def frame_targets(
     hits: tuple[Hit, ...], piano_notes: tuple[Note, ...], frames: int
 ) -> FrameTargets:
@@ -156,4 +172,5 @@ def frame_targets(
         onset_targets(drum_onsets(hits), frames),
         onset_targets(piano_onsets(piano_notes), frames),
         pitch_targets(piano_notes, frames),
+        end_targets(piano_notes, frames),
     )
