@@ -9,7 +9,8 @@ import click
 
 from ..cli.batch_display import BatchDisplay, clock
 from ..cli.mixing_options import mixing_options
-from ..options import DEVICES, ENGINES, OUTPUT_FORMATS, PAIR_RULES, SUBTYPES
+from ..cli.session_options import device_option, model_option
+from ..options import ENGINES, OUTPUT_FORMATS, PAIR_RULES, SUBTYPES
 
 if TYPE_CHECKING:
     from ..batch import BatchOptions, Summary
@@ -63,13 +64,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Whether outputs of up to 24 bits are dithered.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(DEVICES),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
+@device_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -82,12 +77,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="CPU threads of each worker.  [default: the cores, shared out]",
 )
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="ONNX",
-    help="Another model, from creative-mix export.",
-)
+@model_option
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),

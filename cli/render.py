@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..cli.mixing_options import mixing_options
-from ..options import DEVICES, SUBTYPES
+from ..cli.session_options import progress_bar, session_options
+from ..options import SUBTYPES
 
 if TYPE_CHECKING:
     from ..mixing import Settings
@@ -64,22 +63,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Whether an output of up to 24 bits is dithered.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(DEVICES),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: all cores]"
-)
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="ONNX",
-    help="Another model, from creative-mix export.",
-)
+@session_options
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def render(
     drums: str,
@@ -126,16 +110,7 @@ def render(
         # Where the audio goes to standard output, words must not.
         click.echo(line, err=output == PIPE)
 
-    with ExitStack() as stack:
-        progress = None
-        if sys.stderr.isatty() and not quiet:
-            bar = stack.enter_context(
-                click.progressbar(length=1000, label="rendering", file=sys.stderr)
-            )
-
-            def progress(share: float) -> None:
-                bar.update(round(1000 * share) - bar.pos)
-
+    with progress_bar(quiet) as progress:
         result = render_files(
             drums,
             piano,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..options import DEVICES
+from ..cli.session_options import session_options
 
 
 @click.command()
@@ -25,22 +25,7 @@ from ..options import DEVICES
     show_default=True,
     help="Port to listen at; 0 takes any that is free.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(DEVICES),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: all cores]"
-)
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="ONNX",
-    help="Another model, from creative-mix export.",
-)
+@session_options
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the address and errors.")
 def serve(
     host: str, port: int, device: Any, threads: int | None, model: Path | None, quiet: bool

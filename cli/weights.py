@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..cli.mixing_options import mixing_options
-from ..options import DEVICES
+from ..cli.session_options import progress_bar, session_options
 
 if TYPE_CHECKING:
     from ..mixing import Settings
@@ -29,22 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("-f", "--force", is_flag=True, help="Replace CSV if it exists.")
 @mixing_options
-@click.option(
-    "--device",
-    type=click.Choice(DEVICES),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: all cores]"
-)
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="ONNX",
-    help="Another model, from creative-mix export.",
-)
+@session_options
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def weights(
     drums: str,
@@ -78,15 +62,7 @@ def weights(
                 raise click.UsageError(f"{output}: name this file {' or '.join(WEIGHTS_SUFFIXES)}")
             file = NewFile(output, force)
             stack.callback(file.discard)
-        progress = None
-        if sys.stderr.isatty() and not quiet:
-            bar = stack.enter_context(
-                click.progressbar(length=1000, label="rendering", file=sys.stderr)
-            )
-
-            def progress(share: float) -> None:
-                bar.update(round(1000 * share) - bar.pos)
-
+        progress = stack.enter_context(progress_bar(quiet))
         trace = trace_files(
             drums,
             piano,
