@@ -32,9 +32,11 @@ from creative_mix.model.spectral import BINS, Stft
 PERMIT_LOGIT = -4.0
 """The cascade's word on a strike of which the encoding says nothing: no."""
 UNASKED_TIMBRE = 0.25
-"""Share of input_timbre within timbre up to which nothing of the drums' own sound is heard.
+"""Share of input_timbre within timbre up to which training hears nothing of the drums' sound."""
+TIMBRE_MARGIN = 0.05
+"""By how much more of it a render hears nothing.
 
-Training keeps the plain job's share at 0.2, give or take 0.03: what may be heard begins above that.
+Training brings the plain job's share up to the edge and holds it there, give or take 0.03.
 """
 
 
@@ -272,11 +274,12 @@ class CreativeMix(nn.Module):
     def colour(self, drum_spectra: Tensor, weights: Tensor) -> Tensor:
         """The drums' spectra, (B, T, 2, F), as far as the selector asks for input_timbre.
 
-        None of it below a share of UNASKED_TIMBRE: where all else is silent, however little of it
-        would be all that is heard.
+        None of it below a share of UNASKED_TIMBRE, or somewhat more when it is not training: where
+        all else is silent, however little of it would be all that is heard.
         """
+        unasked = UNASKED_TIMBRE if self.training else UNASKED_TIMBRE + TIMBRE_MARGIN
         share = weights[:, 2] / (weights[:, 2] + weights[:, 5])
-        asked = ((share - UNASKED_TIMBRE) / (1 - UNASKED_TIMBRE)).clamp(min=0.0) ** 1.5
+        asked = ((share - unasked) / (1 - unasked)).clamp(min=0.0) ** 1.5
         gain = torch.exp(self.drum_tone) * asked.unsqueeze(2)  # (B, T, F)
         return drum_spectra * gain.unsqueeze(2)
 
