@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "librosa", "scipy", "mir_eval", "onnx")
 
 
-HELPERS = {"__init__", "main", "batch_display", "mixing_options"}
+HELPERS = {"__init__", "main", "batch_display", "mixing_options", "session_options"}
 """Modules of the command line that are no commands."""
 
 
