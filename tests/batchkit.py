@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,13 +32,18 @@ def write_folders(
 
 
 def begin(*arguments: str | Path) -> subprocess.Popen[str]:
-    """Begin `creative-mix batch` in a process group of its own; all it says comes by stderr."""
+    """Begin `creative-mix batch` in a process group of its own; all it says comes by stderr.
+
+    It heeds Ctrl-C also where the tests themselves run in the background, which a shell lets
+    ignore it.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "creative_mix.cli.main", "batch", *map(str, arguments)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
