@@ -25,7 +25,15 @@ from creative_mix.model.rhythm import (
     peak_strength,
     thin_out,
 )
-from creative_mix.model.spectral import BINS, EDGE, WINDOW_LENGTH, FineEnergy, Spectrum, Stft
+from creative_mix.model.spectral import (
+    BINS,
+    EDGE,
+    WINDOW_LENGTH,
+    FineEnergy,
+    LowSpectrum,
+    Spectrum,
+    Stft,
+)
 from creative_mix.model.system import Controls, CreativeMix
 
 SMALL = ModelConfig(
@@ -82,12 +90,29 @@ def test_a_longer_window_tells_low_tones_apart() -> None:
     time = torch.arange(20 * HOP_LENGTH) / 44100
     tones = (torch.sin(2 * torch.pi * 82.4 * time) + torch.sin(2 * torch.pi * 123.5 * time))[None]
 
-    def between(spectrum: Spectrum) -> float:
+    def between(spectrum: Spectrum | LowSpectrum) -> float:
         power = (spectrum(tones)[0, 10] ** 2).sum(0)
         place = [round(hertz * spectrum.length / 44100) for hertz in (82.4, 103.0, 123.5)]
         return float(power[place[1]] / torch.minimum(power[place[0]], power[place[2]]))
 
-    assert between(Spectrum(4096, 512, 64)) < 0.1 < 0.2 < between(Spectrum())
+    assert between(LowSpectrum(4096, 136)) < 0.1 < 0.2 < between(Spectrum())
+
+
+def test_an_eighth_of_the_samples_tells_the_low_bins() -> None:
+    torch.manual_seed(3)
+    noise = torch.randn(2, 3, 9 * HOP_LENGTH - 100)
+    whole, low = Spectrum(4096, 512, 64)(noise)[..., :136], LowSpectrum(4096, 136)(noise)
+    assert low.shape == whole.shape
+    assert (low - whole).abs().max() < 2e-5 * whole.abs().max()
+    time = torch.arange(20 * HOP_LENGTH).double() / 44100
+    hiss = (100 * torch.sin(2 * torch.pi * 5000 * time)).float()[None]
+    leaked = LowSpectrum(4096, 136)(hiss)[0, 10].abs().max()
+    assert leaked < 1e-5 * 100 * 2048, "an overtone folds back onto the low bins"
+
+
+def test_bins_beyond_the_filter_are_refused() -> None:
+    with pytest.raises(ValueError, match="1500"):
+        LowSpectrum(4096, 160)
 
 
 @pytest.mark.parametrize("samples", [512, 2048, 5000])

@@ -20,7 +20,7 @@ from creative_mix.constants import SAMPLE_RATE
 from creative_mix.model.encoder import log_power, mean_power
 from creative_mix.model.layers import ContextConv1d, FrameNorm
 from creative_mix.model.rhythm import VOICES
-from creative_mix.model.spectral import BINS, WINDOW_LENGTH, Spectrum
+from creative_mix.model.spectral import BINS, WINDOW_LENGTH, LowSpectrum
 
 KEYS = 88
 LOWEST_HZ = 27.5
@@ -123,8 +123,8 @@ class KeyReader(nn.Module):
 
     def __init__(self, width: int = 320, voice_width: int = 256) -> None:
         super().__init__()
-        bins = 512
-        self.long_spectrum = Spectrum(self.LONG_WINDOW, bins, 64)
+        bins = 136  # up to the split, and a neighbour or two
+        self.long_spectrum = LowSpectrum(self.LONG_WINDOW, bins)
         long = logarithmic_axis(self.LONG_WINDOW, bins, 0.0, _SPLIT_HZ)
         # Beside the shorter window's power a bin of the longer one holds four times as much.
         self.register_buffer("long_axis", long / 4, persistent=False)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from creative_mix.constants import HOP_LENGTH
+from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 
 WINDOW_LENGTH = 2048
 BINS = WINDOW_LENGTH // 2
@@ -27,10 +27,28 @@ def frame_count(samples: int) -> int:
     return (samples + HOP_LENGTH - 1) // HOP_LENGTH
 
 
-class Spectrum(nn.Module):
-    """Lowest bins of the spectra of Hann-windowed frames that are centred on each hop.
+class Framed(nn.Module):
+    """What is told of windows that are centred on each hop.
 
-    Audio outside the given samples counts as silence.
+    Audio outside the given samples counts as silence. ``over`` takes audio that brings its context
+    along, (..., edge + 512 T + edge).
+    """
+
+    edge: int
+    """Samples that count before and after a frame's own 512."""
+
+    def forward(self, audio: Tensor) -> Tensor:
+        samples = audio.shape[-1]
+        whole = frame_count(samples) * HOP_LENGTH
+        return self.over(functional.pad(audio, (self.edge, whole - samples + self.edge)))
+
+    def over(self, audio: Tensor) -> Tensor:
+        """The same of samples with their context: (..., edge + 512 T + edge)."""
+        raise NotImplementedError
+
+
+class Spectrum(Framed):
+    """Lowest bins of the spectra of Hann-windowed frames that are centred on each hop.
 
     Parameters
     ----------
@@ -68,13 +86,7 @@ class Spectrum(nn.Module):
         for name, value in (("first", first), ("second", second), ("window", window)):
             self.register_buffer(name, value.float(), persistent=False)
 
-    def forward(self, audio: Tensor) -> Tensor:
-        samples = audio.shape[-1]
-        whole = (frame_count(samples) - 1) * HOP_LENGTH + self.length
-        return self.over(functional.pad(audio, (self.edge, whole - self.edge - samples)))
-
     def over(self, audio: Tensor) -> Tensor:
-        """The same of samples with their context: (..., edge + 512 T + edge)."""
         lead, reach = audio.shape[:-1], self.length // HOP_LENGTH
         hops = audio.reshape(*lead, -1, HOP_LENGTH).flatten(0, -3)
         streams, count = hops.shape[0], hops.shape[1] - reach + 1
@@ -135,7 +147,69 @@ class Stft(Spectrum):
         return audio[:, EDGE : EDGE + count * HOP_LENGTH]
 
 
-class FineEnergy(nn.Module):
+class LowSpectrum(Framed):
+    """Lowest bins of long Hann-windowed frames, from an eighth of the samples.
+
+    What lies so low needs no more of them: a low-pass filter keeps out what would fold back onto
+    the bins, at least 110 dB down.
+
+    Parameters
+    ----------
+    length : samples of the window, before seven of eight are left out; a multiple of the hop
+    bins : how many are kept, up to ``TOP_HZ``
+
+    Shape: (..., N) -> (..., T, 2, F), real and imaginary parts.
+    """
+
+    STEP = 8
+    """Samples of which one is kept."""
+    TOP_HZ = 1500.0
+    """Up to here the filter is flat, and from the new rate less this on it lets nothing through."""
+    REACH = 64
+    """Samples that the filter sees on either side."""
+    lowpass: Tensor
+    basis: Tensor
+
+    def __init__(self, length: int, bins: int) -> None:
+        super().__init__()
+        if bins * SAMPLE_RATE / length > self.TOP_HZ:
+            raise ValueError(f"{bins} bins of {length} samples reach beyond {self.TOP_HZ} Hz")
+        self.length, self.bins = length, bins
+        self.edge = (length - HOP_LENGTH) // 2 + self.REACH
+        taps = self._taps()
+        piece = HOP_LENGTH + 2 * self.REACH
+        lowpass = torch.zeros(piece, HOP_LENGTH // self.STEP, dtype=torch.float64)
+        for kept in range(HOP_LENGTH // self.STEP):
+            lowpass[kept * self.STEP : kept * self.STEP + len(taps), kept] = taps
+        count = length // self.STEP
+        angle = 2 * math.pi / count * torch.arange(count).double()[:, None] * torch.arange(bins)
+        window = torch.hann_window(count, periodic=True, dtype=torch.float64)[:, None]
+        basis = torch.cat([window * torch.cos(angle), -window * torch.sin(angle)], 1)
+        self.register_buffer("lowpass", lowpass.float(), persistent=False)
+        self.register_buffer("basis", basis.float(), persistent=False)
+
+    def _taps(self) -> Tensor:
+        """A sinc that ends half way to the new rate, under a Kaiser window: (2 REACH + 1,)."""
+        at = torch.arange(-self.REACH, self.REACH + 1).double() / self.STEP
+        window = torch.kaiser_window(len(at), False, 11.3, dtype=torch.float64)
+        taps = torch.sinc(at) * window
+        # An eighth of the samples would add up to an eighth of the spectrum.
+        return taps * (self.STEP / taps.sum())
+
+    def over(self, audio: Tensor) -> Tensor:
+        lead, reach = audio.shape[:-1], self.length // HOP_LENGTH
+        with torch.autocast(audio.device.type, enabled=False):
+            hops = functional.pad(audio.float(), (0, HOP_LENGTH - 2 * self.REACH))
+            hops = hops.reshape(*lead, -1, HOP_LENGTH)
+            pieces = torch.cat([hops[..., :-1, :], hops[..., 1:, : 2 * self.REACH]], -1)
+            low = pieces @ self.lowpass
+            count = low.shape[-2] - reach + 1
+            windows = torch.cat([low[..., i : i + count, :] for i in range(reach)], -1)
+            spectra = windows @ self.basis
+        return spectra.reshape(*lead, count, 2, self.bins)
+
+
+class FineEnergy(Framed):
     """Log energies in 24 bands every 64 samples, eight times a frame: where in a frame it begins.
 
     Shape: (..., N) -> power (..., T, 8 * 24); the caller averages channels before the logarithm.
@@ -144,8 +218,7 @@ class FineEnergy(nn.Module):
     WINDOW = 256
     STEP = 64
     STEPS = HOP_LENGTH // STEP
-    EDGE = (WINDOW - STEP) // 2
-    """Samples by which the windows reach beyond the frame on either side."""
+    edge = (WINDOW - STEP) // 2
     BINS = (
         1,
         2,
@@ -193,13 +266,7 @@ class FineEnergy(nn.Module):
         """Values a frame."""
         return self.STEPS * len(self.BINS)
 
-    def forward(self, audio: Tensor) -> Tensor:
-        samples = audio.shape[-1]
-        whole = frame_count(samples) * HOP_LENGTH
-        return self.over(functional.pad(audio, (self.EDGE, whole - samples + self.EDGE)))
-
     def over(self, audio: Tensor) -> Tensor:
-        """The same of samples with their context: (..., EDGE + 512 T + EDGE)."""
         lead, reach = audio.shape[:-1], self.WINDOW // self.STEP
         pieces = audio.reshape(*lead, -1, self.STEP)
         steps = pieces.shape[-2] - reach + 1

@@ -12,7 +12,7 @@ from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.agent import ExtractorBranch
 from creative_mix.model.layers import ContextConv1d, LocalAttention
 from creative_mix.model.rhythm import gaps, peak_strength
-from creative_mix.model.spectral import FineEnergy, Spectrum, Stft
+from creative_mix.model.spectral import FineEnergy, LowSpectrum, Spectrum, Stft
 from creative_mix.model.tape import Line, Tape
 
 
@@ -55,7 +55,7 @@ def extract(tape: Tape, name: str, encoding: Line, branch: ExtractorBranch) -> L
     return tape.line(name, branch.add(encoding.read(lag), second), lag)
 
 
-def spectra(audio: Line, spectrum: Spectrum) -> tuple[Tensor, int]:
+def spectra(audio: Line, spectrum: Spectrum | LowSpectrum) -> tuple[Tensor, int]:
     """Spectra of samples: (..., 512 T) -> (..., T, 2, F)."""
     hops = math.ceil(spectrum.edge / HOP_LENGTH)
     spare = hops * HOP_LENGTH - spectrum.edge
@@ -65,7 +65,7 @@ def spectra(audio: Line, spectrum: Spectrum) -> tuple[Tensor, int]:
 
 def fine_powers(audio: Line, lag: int, energy: FineEnergy) -> Tensor:
     """Fine energies of samples, at a lag of at least 1 more: (..., 512 T) -> (..., T, F)."""
-    spare = HOP_LENGTH - energy.EDGE
+    spare = HOP_LENGTH - energy.edge
     return energy.over(audio.read(lag, behind=1, ahead=1)[..., spare:-spare])
 
 
