@@ -77,6 +77,8 @@ class TrainingConfig:
     """Share of crops made from the material, where there are ready pairs as well."""
     unpaired_share: float = 0.1
     """Share of crops that are unpaired recordings, where there are any."""
+    varied_share: float = 0.0
+    """Share of the ready pairs' crops that sound as if played by another instrument."""
     bias_share: float = 0.3
     """Share of the pairs made from the material that have a selector bias."""
     validation: str = ""
@@ -248,7 +250,7 @@ def _check(config: TrainingConfig) -> None:
         raise TrainingDataError(
             f"patience={config.patience}: needs `validation`, a folder of pairs to be judged by"
         )
-    shares = ("material_share", "unpaired_share", "bias_share", "known_until")
+    shares = ("material_share", "unpaired_share", "varied_share", "bias_share", "known_until")
     for key in (*shares, "final_rate", "ema_decay"):
         if not 0 <= getattr(config, key) <= 1:
             raise TrainingDataError(f"{key}={getattr(config, key)}: must be 0 to 1")

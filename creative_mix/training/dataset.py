@@ -173,10 +173,15 @@ def cut_crop(
     }
 
 
-def pick_channel(sound: np.ndarray, frames: int, channel: int) -> np.ndarray:
-    """One channel, or the mean, of (N, C), filled with silence to whole frames: (512 T,)."""
-    mono = sound.mean(1) if channel == 2 else sound[:, channel % sound.shape[1]]
-    return np.pad(mono, (0, frames * HOP_LENGTH - len(mono)))
+def pick_channel(sound: np.ndarray, channel: int) -> np.ndarray:
+    """One channel, or with 2 the mean, of (N, C): (N,)."""
+    return sound.mean(1) if channel == 2 else sound[:, channel % sound.shape[1]]
+
+
+def fill(mono: np.ndarray, frames: int) -> np.ndarray:
+    """Samples cut, or filled with silence, to whole frames: (512 T,)."""
+    count = frames * HOP_LENGTH
+    return np.pad(mono[:count], (0, max(0, count - len(mono))))
 
 
 def no_targets(frames: int) -> FrameTargets:

@@ -71,7 +71,7 @@ def open_stream(config: TrainingConfig) -> tuple[Stream, Inventory]:
                 f"{config.pairs}: no usable pairs; {len(inventory.refused)} refused, the first "
                 f"{path.name}: {reason}"
             )
-        sources.append(PairFolder(config.pairs, stems, shape))
+        sources.append(PairFolder(config.pairs, stems, shape, config.varied_share))
         shares.append(rest)
     if not sources:
         raise TrainingDataError(

@@ -13,11 +13,12 @@ import soxr
 
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.errors import TrainingDataError
-from creative_mix.training.dataset import Crop, CropShape, cut_crop, no_targets, pick_channel
+from creative_mix.training.dataset import Crop, CropShape, cut_crop, fill, no_targets, pick_channel
 from creative_mix.training.material import Material
 from creative_mix.training.pairfiles import Pair, read_pair
 from creative_mix.training.pairs import PairMaker
 from creative_mix.training.targets import FrameTargets, frame_targets
+from creative_mix.training.variation import Variation
 
 TRIES = 8
 """Pairs tried in place of one that cannot be made, before the material is given up."""
@@ -40,8 +41,11 @@ class PairFolder:
         shape: of the crops.
     """
 
-    def __init__(self, folder: str | Path, stems: Sequence[str], shape: CropShape) -> None:
+    def __init__(
+        self, folder: str | Path, stems: Sequence[str], shape: CropShape, varied_share: float = 0.0
+    ) -> None:
         self.folder, self.stems, self.shape = Path(folder), list(stems), shape
+        self.varied_share = varied_share
         if not self.stems:
             raise TrainingDataError(
                 f"{folder}: no pairs (*.drums.wav, *.piano.wav, *.truth.wav); make some with "
@@ -59,6 +63,8 @@ class PairFolder:
     def crop(self, rng: np.random.Generator, place: int) -> Crop:
         """A crop of the pair whose turn it is."""
         stem = self.stems[place % len(self.stems)]
+        if self.varied_share and rng.random() < self.varied_share:
+            return self._varied(rng, stem)
         targets, bias, has_notes = self._about(stem)
 
         def read(part: str, start: int, frames: int, channel: int) -> np.ndarray:
@@ -70,9 +76,24 @@ class PairFolder:
                 dtype="float32",
                 always_2d=True,
             )
-            return pick_channel(sound, frames, channel)
+            return fill(pick_channel(sound, channel), frames)
 
         return cut_crop(rng, self.shape, targets, bias, has_notes, read)
+
+    def _varied(self, rng: np.random.Generator, stem: str) -> Crop:
+        """A crop of a pair as another instrument would have played it."""
+        pair = read_pair(self.folder, stem)
+        variation = Variation.draw(rng, together=bool(pair.bias[2] > 0))
+        frames = int(pair.piano.shape[1] / variation.speed) // HOP_LENGTH
+        notes = variation.notes(pair.piano_notes)
+        targets = frame_targets(variation.hits(pair.hits), notes, frames)
+
+        def read(part: str, start: int, frames: int, channel: int) -> np.ndarray:
+            span = variation.span(start * HOP_LENGTH, (start + frames) * HOP_LENGTH)
+            sound = pick_channel(getattr(pair, part)[:, span].T, channel)
+            return fill(variation.play(part, sound), frames)
+
+        return cut_crop(rng, self.shape, targets, pair.bias, bool(notes), read)
 
 
 class PairStudio:
@@ -100,7 +121,7 @@ class PairStudio:
         def read(part: str, start: int, frames: int, channel: int) -> np.ndarray:
             begin = start * HOP_LENGTH
             sound = getattr(pair, part)[:, begin : begin + frames * HOP_LENGTH]
-            return pick_channel(sound.T, frames, channel)
+            return fill(pick_channel(sound.T, channel), frames)
 
         return cut_crop(rng, self.shape, targets, bias, True, read)
 
@@ -158,4 +179,4 @@ def _read_at(
     sound, _ = soundfile.read(str(path), frames=count, start=begin, dtype="float32", always_2d=True)
     if rate != SAMPLE_RATE:
         sound = soxr.resample(sound, rate, SAMPLE_RATE)[: frames * HOP_LENGTH]
-    return pick_channel(sound, frames, int(rng.integers(3)))
+    return fill(pick_channel(sound, int(rng.integers(3))), frames)
