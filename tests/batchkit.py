@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import soundfile as sf
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 
 RATE = 22050
+SIDE = 4
+"""Drum loops, and pianos, of a batch that is interfered with."""
+PAIRS = SIDE * SIDE
 
 
 def write_folders(

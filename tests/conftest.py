@@ -1,4 +1,4 @@
-"""Recordings and models that the tests share."""
+"""Models, batches and the command that the tests share."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
+from batchkit import PAIRS, SIDE, outputs, write_folders
 from standin import write_standin
 
-from creative_mix.audio import FloatArray
+from creative_mix.batch import BatchOptions, run_batch
 from creative_mix.renderer import WEIGHTS_PATH
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -37,6 +37,30 @@ def model_path(standin_model: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def batch_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Recordings that take long enough to be interrupted in."""
+    return write_folders(tmp_path_factory.mktemp("recordings"), SIDE, SIDE, duration_s=6.0)
+
+
+@pytest.fixture(scope="session")
+def batch_options(standin_model: Path) -> BatchOptions:
+    """How two workers of this machine render every drum loop with every piano."""
+    return BatchOptions("product", model_path=standin_model, workers=2, threads=1)
+
+
+@pytest.fixture(scope="session")
+def local_batch(
+    batch_folders: tuple[Path, Path],
+    batch_options: BatchOptions,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, bytes]:
+    """What such a batch makes that is left alone."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    assert run_batch(*batch_folders, out, batch_options).count("rendered") == PAIRS
+    return outputs(out)
+
+
+@pytest.fixture(scope="session")
 def command() -> Command:
     """Runs the real command in a process of its own."""
 
@@ -54,34 +78,3 @@ def command() -> Command:
         )
 
     return run
-
-
-def make_drums(sample_rate: int, duration_s: float, channels: int = 1) -> FloatArray:
-    """Return noise bursts at 120 beats a minute, the same in every channel.
-
-    Shape: (channels, N).
-    """
-    random = np.random.default_rng(1)
-    count = round(sample_rate * duration_s)
-    time = np.arange(count) / sample_rate
-    burst = np.exp(-(time % 0.5) * 30) * random.standard_normal(count) * 0.2
-    return np.repeat(burst[None].astype(np.float32), channels, axis=0)
-
-
-def make_piano(sample_rate: int, duration_s: float, channels: int = 2) -> FloatArray:
-    """Return a chord that is struck every second and dies away, unlike in each channel.
-
-    Shape: (channels, N).
-    """
-    time = np.arange(round(sample_rate * duration_s)) / sample_rate
-    chord = np.stack(
-        [
-            sum(
-                0.15 * np.sin(2 * np.pi * frequency * time + channel)
-                for frequency in (220.0, 277.2, 329.6)
-            )
-            * np.exp(-(time % 1.0) * 2.0)
-            for channel in range(channels)
-        ]
-    )
-    return chord.astype(np.float32)

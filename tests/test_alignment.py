@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Command, make_drums
+from conftest import Command
+from recordings import make_drums
 
 import creative_mix
 from creative_mix import alignment

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 
 from creative_mix.audio import BLOCK_FRAMES, FloatArray
 from creative_mix.audio.files import AudioReader

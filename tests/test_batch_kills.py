@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from batch_faults import serve_deadly, serve_nothing
 from batchkit import (
+    PAIRS,
+    SIDE,
     begin,
     counts,
     outputs,
@@ -21,7 +23,6 @@ from batchkit import (
     unfinished,
     wait_for_pairs,
     workers,
-    write_folders,
 )
 
 from creative_mix.batch import BatchOptions, run_batch
@@ -33,34 +34,10 @@ from creative_mix.mixing import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
 
-SIDE = 4
-PAIRS = SIDE * SIDE
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Recordings that take long enough to be interrupted in."""
-    return write_folders(tmp_path_factory.mktemp("recordings"), SIDE, SIDE, duration_s=6.0)
-
-
-@pytest.fixture(scope="module")
-def options(standin_model: Path) -> BatchOptions:
-    return BatchOptions("product", model_path=standin_model, workers=2, threads=1)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(
-    folders: tuple[Path, Path], options: BatchOptions, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    """What a batch makes that is left alone."""
-    out = tmp_path_factory.mktemp("undisturbed")
-    assert run_batch(*folders, out, options).count("rendered") == PAIRS
-    return outputs(out)
-
 
 @pytest.fixture
-def arguments(folders: tuple[Path, Path], standin_model: Path) -> list[str]:
-    given = [*folders, "--pair", "product", "--model", standin_model, "--workers", "2"]
+def arguments(batch_folders: tuple[Path, Path], standin_model: Path) -> list[str]:
+    given = [*batch_folders, "--pair", "product", "--model", standin_model, "--workers", "2"]
     return [*map(str, given), "--threads", "1"]
 
 
@@ -71,9 +48,9 @@ def test_an_interrupted_batch_ends_at_once_and_goes_on_later(
     number: signal.Signals,
     code: int,
     arguments: list[str],
-    options: BatchOptions,
-    folders: tuple[Path, Path],
-    undisturbed: dict[str, bytes],
+    batch_options: BatchOptions,
+    batch_folders: tuple[Path, Path],
+    local_batch: dict[str, bytes],
     tmp_path: Path,
 ) -> None:
     process = begin(*arguments, "-o", tmp_path)
@@ -89,22 +66,22 @@ def test_an_interrupted_batch_ends_at_once_and_goes_on_later(
 
     made = outputs(tmp_path)
     assert 1 <= len(made) < PAIRS
-    assert all(undisturbed[name] == content for name, content in made.items())
+    assert all(local_batch[name] == content for name, content in made.items())
     if number == signal.SIGINT:
         assert summary(tmp_path)["stopped"]
         assert counts(tmp_path) == (len(made), 0, 0, PAIRS - len(made))
     before = states(tmp_path)
-    run_batch(*folders, tmp_path, options)
+    run_batch(*batch_folders, tmp_path, batch_options)
     assert counts(tmp_path) == (PAIRS - len(made), len(made), 0, 0)
     assert {name: states(tmp_path)[name] for name in before} == before
-    assert outputs(tmp_path) == undisturbed
+    assert outputs(tmp_path) == local_batch
 
 
 def test_a_batch_killed_again_and_again_does_nothing_twice(
     arguments: list[str],
-    options: BatchOptions,
-    folders: tuple[Path, Path],
-    undisturbed: dict[str, bytes],
+    batch_options: BatchOptions,
+    batch_folders: tuple[Path, Path],
+    local_batch: dict[str, bytes],
     tmp_path: Path,
 ) -> None:
     before: dict[str, tuple[int, int]] = {}
@@ -118,18 +95,18 @@ def test_a_batch_killed_again_and_again_does_nothing_twice(
         after = states(tmp_path)
         assert len(after) >= len(before) + more
         assert {name: after[name] for name in before} == before
-        assert all(undisturbed[name] == made for name, made in outputs(tmp_path).items())
+        assert all(local_batch[name] == made for name, made in outputs(tmp_path).items())
         before = after
-    run_batch(*folders, tmp_path, options)
+    run_batch(*batch_folders, tmp_path, batch_options)
     assert counts(tmp_path) == (PAIRS - len(before), len(before), 0, 0)
     assert {name: states(tmp_path)[name] for name in before} == before
-    assert outputs(tmp_path) == undisturbed
+    assert outputs(tmp_path) == local_batch
     assert unfinished(tmp_path) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 def test_a_killed_worker_costs_nothing_but_time(
-    arguments: list[str], undisturbed: dict[str, bytes], tmp_path: Path
+    arguments: list[str], local_batch: dict[str, bytes], tmp_path: Path
 ) -> None:
     process = begin(*arguments, "-o", tmp_path)
     wait_for_pairs(process, 2)
@@ -139,15 +116,15 @@ def test_a_killed_worker_costs_nothing_but_time(
     assert process.stderr is not None
     assert "failed" not in process.stderr.read()
     assert process.wait() == 0
-    assert outputs(tmp_path) == undisturbed
+    assert outputs(tmp_path) == local_batch
     assert unfinished(tmp_path) == []
 
 
 def test_a_finished_file_that_a_kill_left_without_its_name_gets_it(
-    options: BatchOptions, folders: tuple[Path, Path], tmp_path: Path
+    batch_options: BatchOptions, batch_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    one = dataclasses.replace(options, pair="zip")
-    run_batch(*folders, tmp_path, one)
+    one = dataclasses.replace(batch_options, pair="zip")
+    run_batch(*batch_folders, tmp_path, one)
     made, inodes = outputs(tmp_path), states(tmp_path)
     with OutputFolder(tmp_path) as folder:
         entry = folder.ledger.whole("beat1+keys1.wav")
@@ -156,23 +133,23 @@ def test_a_finished_file_that_a_kill_left_without_its_name_gets_it(
     part = tmp_path / entry.part
     part.parent.mkdir()
     (tmp_path / entry.output).rename(part)
-    run_batch(*folders, tmp_path, one)
+    run_batch(*batch_folders, tmp_path, one)
     assert counts(tmp_path) == (0, SIDE, 0, 0)
     assert (outputs(tmp_path), states(tmp_path)) == (made, inodes)
     assert unfinished(tmp_path) == []
 
 
 def test_a_torn_ledger_line_costs_one_pair(
-    options: BatchOptions, folders: tuple[Path, Path], tmp_path: Path
+    batch_options: BatchOptions, batch_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    one = dataclasses.replace(options, pair="zip")
-    run_batch(*folders, tmp_path, one)
+    one = dataclasses.replace(batch_options, pair="zip")
+    run_batch(*batch_folders, tmp_path, one)
     ledger = tmp_path / ".creative-mix" / "ledger.jsonl"
     lines = ledger.read_bytes()
     (tmp_path / json.loads(lines.splitlines()[-1])["output"]).unlink()
     ledger.write_bytes(lines[:-50])
     for expected in ((1, SIDE - 1, 0, 0), (0, SIDE, 0, 0)):
-        run_batch(*folders, tmp_path, one)
+        run_batch(*batch_folders, tmp_path, one)
         assert counts(tmp_path) == expected
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchkit import begin, counts, outputs, unfinished, wait_for_pairs, write_folders
+from batchkit import PAIRS, begin, counts, outputs, unfinished, wait_for_pairs
 from conftest import Command
 
 from creative_mix import __version__
@@ -25,9 +25,6 @@ ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'crea
 if not Path("/proc/self/task").exists():
     pytest.skip("finds the cluster's processes in /proc", allow_module_level=True)
 
-SIDE = 4
-PAIRS = SIDE * SIDE
-
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
@@ -40,29 +37,9 @@ def cluster() -> Iterator[Any]:
     cluster.shutdown()
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return write_folders(tmp_path_factory.mktemp("recordings"), SIDE, SIDE, duration_s=6.0)
-
-
-@pytest.fixture(scope="module")
-def options(standin_model: Path) -> BatchOptions:
-    return BatchOptions("product", model_path=standin_model, workers=2, threads=1)
-
-
-@pytest.fixture(scope="module")
-def local(
-    folders: tuple[Path, Path], options: BatchOptions, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    """What the local engine makes."""
-    out = tmp_path_factory.mktemp("local")
-    assert run_batch(*folders, out, options).count("rendered") == PAIRS
-    return outputs(out)
-
-
 @pytest.fixture
-def arguments(folders: tuple[Path, Path], standin_model: Path, cluster: Any) -> list[str]:
-    given = [*folders, "--pair", "product", "--model", standin_model, "--device", "cpu"]
+def arguments(batch_folders: tuple[Path, Path], standin_model: Path, cluster: Any) -> list[str]:
+    given = [*batch_folders, "--pair", "product", "--model", standin_model, "--device", "cpu"]
     return [*map(str, given), "--engine", "ray", "--address", cluster.address]
 
 
@@ -83,7 +60,7 @@ def _command_line(process: Path) -> bytes:
 
 
 def test_killed_workers_lose_nothing_and_the_bytes_are_those_of_one_machine(
-    arguments: list[str], local: dict[str, bytes], tmp_path: Path
+    arguments: list[str], local_batch: dict[str, bytes], tmp_path: Path
 ) -> None:
     process = begin(*arguments, "-o", tmp_path)
     said = wait_for_pairs(process, 2)
@@ -95,16 +72,16 @@ def test_killed_workers_lose_nothing_and_the_bytes_are_those_of_one_machine(
     said += process.stderr.read()
     assert process.wait() == 0, said
     assert "a worker was lost" in said
-    assert outputs(tmp_path) == local
+    assert outputs(tmp_path) == local_batch
     assert counts(tmp_path) == (PAIRS, 0, 0, 0)
     assert unfinished(tmp_path) == []
 
 
 def test_either_engine_goes_on_where_the_other_one_stopped(
     arguments: list[str],
-    options: BatchOptions,
-    folders: tuple[Path, Path],
-    local: dict[str, bytes],
+    batch_options: BatchOptions,
+    batch_folders: tuple[Path, Path],
+    local_batch: dict[str, bytes],
     tmp_path: Path,
 ) -> None:
     process = begin(*arguments, "-o", tmp_path)
@@ -119,47 +96,56 @@ def test_either_engine_goes_on_where_the_other_one_stopped(
     assert unfinished(tmp_path) == []
     made = outputs(tmp_path)
     assert 3 <= len(made) < PAIRS
-    run_batch(*folders, tmp_path, options)
+    run_batch(*batch_folders, tmp_path, batch_options)
     assert counts(tmp_path) == (PAIRS - len(made), len(made), 0, 0)
-    assert outputs(tmp_path) == local
+    assert outputs(tmp_path) == local_batch
 
 
 def test_workers_are_on_gpus_where_there_are_some(
-    cluster: Any, options: BatchOptions, folders: tuple[Path, Path], tmp_path: Path
+    cluster: Any, batch_options: BatchOptions, batch_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_text("no recording")
     for device, expected in (("auto", 1), ("cpu", 2)):
         spec = WorkerSpec(
-            Settings(), None, True, device, 1, str(options.model_path), "", __version__
+            Settings(), None, True, device, 1, str(batch_options.model_path), "", __version__
         )
         assert RayEngine(spec, cluster.address).workers == expected
         ray.shutdown()
     on_gpu = dataclasses.replace(
-        options, engine="ray", address=cluster.address, workers=None, device="auto", pair="zip"
+        batch_options,
+        engine="ray",
+        address=cluster.address,
+        workers=None,
+        device="auto",
+        pair="zip",
     )
-    done = run_batch(bad, folders[1] / "keys0.wav", tmp_path / "out", on_gpu)
+    done = run_batch(bad, batch_folders[1] / "keys0.wav", tmp_path / "out", on_gpu)
     assert done.pairs[0].error == (
         f"{bad}: not a recording that can be read; give one of WAV, FLAC, OGG, MP3"
     )
 
 
-def test_another_model_over_there_is_refused(cluster: Any, options: BatchOptions) -> None:
-    spec = WorkerSpec(Settings(), None, True, "cpu", 1, str(options.model_path), "0", __version__)
+def test_another_model_over_there_is_refused(cluster: Any, batch_options: BatchOptions) -> None:
+    spec = WorkerSpec(
+        Settings(), None, True, "cpu", 1, str(batch_options.model_path), "0", __version__
+    )
     with pytest.raises(ModelFileError, match="not the model that the batch began with"):
         list(RayEngine(spec, cluster.address).run([Job(0, "d", "p", "o", "part")]))
 
 
 def test_no_cluster_is_one_line(
-    command: Command, folders: tuple[Path, Path], tmp_path: Path
+    command: Command, batch_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    done = command("batch", *folders, "-o", tmp_path, "--engine", "ray", "--address", "127.0.0.1:1")
+    done = command(
+        "batch", *batch_folders, "-o", tmp_path, "--engine", "ray", "--address", "127.0.0.1:1"
+    )
     assert done.returncode == 1
     assert "no Ray cluster" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_a_lost_machine_loses_nothing(
-    cluster: Any, arguments: list[str], local: dict[str, bytes], tmp_path: Path
+    cluster: Any, arguments: list[str], local_batch: dict[str, bytes], tmp_path: Path
 ) -> None:
     """Last, for the machine is missing afterwards."""
     process = begin(*arguments, "-o", tmp_path)
@@ -168,4 +154,4 @@ def test_a_lost_machine_loses_nothing(
     assert process.stderr is not None
     said = process.stderr.read()
     assert process.wait() == 0, said
-    assert outputs(tmp_path) == local
+    assert outputs(tmp_path) == local_batch

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import Command, make_drums, make_piano
+from conftest import Command
+from recordings import make_drums, make_piano
 
 from creative_mix.audio import FloatArray
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 from batchkit import write_folders
-from conftest import Command, make_drums, make_piano
+from conftest import Command
+from recordings import make_drums, make_piano
 from standin import write_standin
 
 import creative_mix

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 from standin import LEAST_SAMPLES, LOOKAHEAD_FRAMES, LOOKBACK_FRAMES, write_standin
 
 from creative_mix import Renderer, renderer, runtime

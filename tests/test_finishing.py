@@ -6,7 +6,7 @@ import numpy as np
 import pyloudnorm
 import pytest
 import soxr
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 
 import creative_mix
 from creative_mix.audio import FloatArray

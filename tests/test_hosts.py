@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import soundfile as sf
-from conftest import make_drums, make_piano
 from hosts import EXAMPLES, Pair, make_pair, need_node, read_samples, run_host
+from recordings import make_drums, make_piano
 from standin import write_standin
 
 from creative_mix.renderer import WEIGHTS_PATH, Renderer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 from standin import STRUCK, TIMING, TOP_LEVEL
 
 import creative_mix

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import soundfile as sf
-from conftest import Command, make_drums, make_piano
+from conftest import Command
+from recordings import make_drums, make_piano
 
 import creative_mix
 

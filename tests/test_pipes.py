@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 
 from creative_mix.audio import FloatArray
 

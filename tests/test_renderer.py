@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 from standin import LEAST_SAMPLES, write_standin
 
 from creative_mix import Renderer

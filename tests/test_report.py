@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 
 from creative_mix.api import render_files
 from creative_mix.audio import FloatArray

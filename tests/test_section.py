@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import Command, make_drums, make_piano
+from conftest import Command
+from recordings import make_drums, make_piano
 
 import creative_mix
 from creative_mix.api import Settings, render_files

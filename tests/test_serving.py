@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import soundfile as sf
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 from standin import write_standin
 
 from creative_mix.api import Settings, render_files

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import soundfile as sf
-from conftest import make_drums, make_piano
+from recordings import make_drums, make_piano
 from standin import write_standin
 
 from creative_mix.renderer import Renderer

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 from batchkit import outputs, unfinished, write_folders
-from conftest import Command, make_drums, make_piano
+from conftest import Command
+from recordings import make_drums, make_piano
 
 from creative_mix.api import Settings, render_files
 from creative_mix.audio import store
