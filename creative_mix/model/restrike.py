@@ -29,9 +29,9 @@ from creative_mix.model.rhythm import (
     strike_times,
 )
 
-FADE = 128
+FADE = 96
 """Samples over which a stream changes over to its new strike."""
-LEAD = 96
+LEAD = 48
 """Samples before the strike at which that change is half done."""
 STRUCK_WITHIN = 1323
 """Samples (30 ms) after a strike within which a piano attack still counts as its own."""
