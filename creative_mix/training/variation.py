@@ -1,4 +1,4 @@
-"""Ready pairs as if other instruments had played them: at another speed, in another room.
+"""Ready pairs as if other instruments had played them: at another speed, equalised anew.
 
 What is done to the piano is done to the truth, so that the truth stays true.
 """
@@ -14,36 +14,34 @@ from numpy.typing import NDArray
 
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.training.notes import Hit, Note
-from creative_mix.training.rooms import draw_response
+from creative_mix.training.rooms import draw_equaliser
 
 SEMITONES = 4
 """Farthest that a pair is played up or down."""
-DRY_SHARE = 0.8
-"""Share of the variations that add an equaliser and no room."""
 
 Sound = NDArray[np.float32]
 
 
 @dataclasses.dataclass(frozen=True)
 class Variation:
-    """How a pair is played, all its parts alike but for the room that the drums stand in.
+    """How a pair is played, all its parts alike but for the drums' equaliser.
 
     Args:
         semitones: by which it is played higher, and so much faster.
-        piano: impulse response of the room and equaliser of piano and truth, (taps,).
+        piano: second-order sections of the equaliser of piano and truth, (S, 6).
         drums: of the drums.
     """
 
     semitones: int
-    piano: Sound
-    drums: Sound
+    piano: NDArray[np.float64]
+    drums: NDArray[np.float64]
 
     @classmethod
     def draw(cls, rng: np.random.Generator, together: bool) -> Variation:
         """One at random; ``together`` where the truth holds some of the drums."""
         semitones = int(rng.integers(-SEMITONES, SEMITONES + 1))
-        piano = draw_response(rng, DRY_SHARE)[0]
-        drums = piano if together else draw_response(rng, DRY_SHARE)[0]
+        piano = draw_equaliser(rng)
+        drums = piano if together else draw_equaliser(rng)
         return cls(semitones, piano, drums)
 
     @property
@@ -75,6 +73,6 @@ class Variation:
         """Such a span of a part as the variation has it: (N,), longer or shorter."""
         if self.semitones:
             sound = soxr.resample(sound, SAMPLE_RATE * self.speed, SAMPLE_RATE)
-        response = self.drums if part == "drums" else self.piano
-        heard: Sound = scipy.signal.fftconvolve(sound, response)[: len(sound)].astype(np.float32)
+        sections = self.drums if part == "drums" else self.piano
+        heard: Sound = scipy.signal.sosfilt(sections, sound).astype(np.float32)
         return heard
