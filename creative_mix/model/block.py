@@ -300,7 +300,7 @@ class Block:
         refiner = decoder.refiner
         low = tape.line("refiner", refiner.look(proposal, loud, struck, hidden), lag, axis=2)
         logits = refiner.sharpen(proposal.logits, low.block, low.read(behind=refiner.LOOKBACK))
-        shaped = decoder.shape(logits, hidden, struck, sources(lag))
+        shaped = decoder.shape(logits, struck, sources(lag))
         steps_line = tape.line("envelope", decoder.envelope_values(hidden), lag, axis=1)
         audio, lag = synthesise(tape, "windows", shaped, lag, model.stft)
         values = steps_line.read(lag, ahead=1)

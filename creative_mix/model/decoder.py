@@ -1,8 +1,9 @@
-"""The composed encoding and the piano's own spectrum to audio, by four parts added up.
+"""The composed encoding and the piano's own spectrum to audio, by three parts.
 
 (a) a gain for every bin of the present piano frame, (b) a gain for every bin of each voice's
-re-strike stream, (c) an envelope every 64 samples, (d) a generated spectrum for what the recording
-lacks. Gains are computed once, from the channels' mean power, and applied to every channel.
+re-strike stream, (c) an envelope every 64 samples. Gains are computed once, from the channels' mean
+power, and applied to every channel. A generated spectrum on top, for what the recording lacks, was
+a fourth part until training had made nothing of it (``docs/experiments.md``).
 """
 
 from __future__ import annotations
@@ -107,13 +108,11 @@ class Decoder(nn.Module):
         self.comb_limiter = CombLimiter()
         self.refiner = GainRefiner(config.refiner_bins, config.refiner_width, width)
         self.envelope = nn.Conv1d(width, ENVELOPE_STEPS, 1)
-        self.generated = Pointwise(width, 3 * BINS)
         with torch.no_grad():
             self.gains.weight.mul_(0.5)
             self.envelope.weight.mul_(0.1)
         fill_bias(self.gains, 0.0)
         fill_bias(self.gains, -2.0, BINS)
-        fill_bias(self.generated, -7.0, BINS)
 
     def forward(
         self,
@@ -137,7 +136,7 @@ class Decoder(nn.Module):
         hidden = self.out_norm(hidden)
         proposal = self.propose(hidden, strikes, keys, loudness)
         logits = self.refiner(proposal, loudness, strikes, hidden)
-        audio = stft.inverse(self.shape(logits, hidden, strikes, sources))
+        audio = stft.inverse(self.shape(logits, strikes, sources))
         values = self.envelope_values(hidden).flatten(1)
         following = torch.cat([values[:, 1:], values[:, -1:]], 1)
         return audio * self.envelope_between(values, following).unsqueeze(1)
@@ -173,16 +172,14 @@ class Decoder(nn.Module):
         own = functional.pad(self.ownership * owned + held_down, (0, 0, 0, 0, 1, 0))
         return Proposal(logits.transpose(1, 2) + own, owned, excess, expected)
 
-    def shape(
-        self, logits: Tensor, hidden: Tensor, strikes: Strikes, sources: list[Tensor]
-    ) -> Tensor:
-        """The sources under their gains, and what is generated, added up: (B, C, T, 2, F)."""
+    def shape(self, logits: Tensor, strikes: Strikes, sources: list[Tensor]) -> Tensor:
+        """The sources under their gains, added up: (B, C, T, 2, F)."""
         gain = functional.softplus(logits.float() + math.log(GAIN_SCALE))  # (B, 4, T, F)
         factors = self._level_factors(strikes).unsqueeze(3)
-        shaped = self._generate(hidden.transpose(1, 2), sources[0])
-        for place, each in enumerate(sources):
-            factor = gain[:, place] * factors[:, place - 1] if place else gain[:, place]
-            shaped = shaped + each * factor[:, None, :, None]
+        shaped = sources[0] * gain[:, 0, None, :, None]
+        for voice, stream in enumerate(sources[1:]):
+            factor = gain[:, 1 + voice] * factors[:, voice]
+            shaped = shaped + stream * factor[:, None, :, None]
         return shaped
 
     def _level_factors(self, strikes: Strikes) -> Tensor:
@@ -192,17 +189,6 @@ class Decoder(nn.Module):
         changed = OWN_LEVEL + dynamics * (strikes.level - OWN_LEVEL)
         change = strike_gain(changed.clamp(0.0, 1.5)) / played
         return torch.exp(self.level_strength * torch.log(played)) * change
-
-    def _generate(self, hidden: Tensor, present: Tensor) -> Tensor:
-        """Part (d), panned over the channels as the piano's energy is: (B, C, T, 2, F)."""
-        batch, channels, frames = present.shape[:3]
-        raw = self.generated(hidden).float().view(batch, frames, 3, BINS)
-        direction = raw[:, :, 1:]
-        direction = direction / torch.sqrt((direction**2).sum(2, keepdim=True) + 1e-4)
-        spectrum = torch.exp(raw[:, :, :1].clamp(max=5.0)) * direction  # (B, T, 2, F)
-        energy = (present**2).sum(3).mean(3)  # (B, C, T)
-        pan = torch.sqrt((energy + 1e-7) / (energy.mean(1, keepdim=True) + 1e-7))
-        return pan[:, :, :, None, None] * spectrum.unsqueeze(1)
 
     def envelope_values(self, hidden: Tensor) -> Tensor:
         """Part (c) at the start of every 64 samples: (B, D, T) -> (B, T, 8)."""
