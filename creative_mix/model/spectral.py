@@ -7,6 +7,7 @@ it costs 0.8. Only ops that every ONNX runtime has are used, and no complex numb
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ def frame_count(samples: int) -> int:
     return (samples + HOP_LENGTH - 1) // HOP_LENGTH
 
 
-class Framed(nn.Module):
+class Framed(nn.Module, ABC):
     """What is told of windows that are centred on each hop.
 
     Audio outside the given samples counts as silence. ``over`` takes audio that brings its context
@@ -42,73 +43,58 @@ class Framed(nn.Module):
         whole = frame_count(samples) * HOP_LENGTH
         return self.over(functional.pad(audio, (self.edge, whole - samples + self.edge)))
 
+    @abstractmethod
     def over(self, audio: Tensor) -> Tensor:
         """The same of samples with their context: (..., edge + 512 T + edge)."""
-        raise NotImplementedError
 
 
-class Spectrum(Framed):
-    """Lowest bins of the spectra of Hann-windowed frames that are centred on each hop.
+class Stft(Framed):
+    """Spectra of Hann-windowed frames of 2048 samples, centred on each hop, and the way back.
 
-    Parameters
-    ----------
-    length : samples of the window, a multiple of the hop and of ``rows``
-    bins : how many bins are kept, a multiple of ``rows``
-    rows : factor of the length that the first matrix product takes
+    ``inverse``: (..., T, 2, F) -> (..., 512 T), F = 1024; analysis then synthesis is the identity,
+    but for the Nyquist bin.
 
     Shape: (..., N) -> (..., T, 2, F), real and imaginary parts.
     """
 
+    edge = EDGE
     first: Tensor
     second: Tensor
     window: Tensor
 
-    def __init__(self, length: int = WINDOW_LENGTH, bins: int = BINS, rows: int = _ROWS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.length, self.bins, self.rows = length, bins, rows
-        self.edge = (length - HOP_LENGTH) // 2
-        n1, n2 = torch.arange(rows).double(), torch.arange(length // rows).double()
-        k1, k2 = torch.arange(rows).double(), torch.arange(bins // rows).double()
-        angle = 2 * math.pi / rows * k1[:, None] * n1[None, :]
-        first = torch.stack([torch.cos(angle), -torch.sin(angle)], 1).reshape(2 * rows, rows)
+        n1, n2 = torch.arange(_ROWS).double(), torch.arange(WINDOW_LENGTH // _ROWS).double()
+        k1, k2 = torch.arange(_ROWS).double(), torch.arange(BINS // _ROWS).double()
+        angle = 2 * math.pi / _ROWS * k1[:, None] * n1[None, :]
+        first = torch.stack([torch.cos(angle), -torch.sin(angle)], 1).reshape(2 * _ROWS, _ROWS)
         turn = (
             2
             * math.pi
-            / length
+            / WINDOW_LENGTH
             * n2[None, :, None]
-            * (k1[:, None, None] + rows * k2[None, None, :])
+            * (k1[:, None, None] + _ROWS * k2[None, None, :])
         )
         cos, sin = torch.cos(turn), torch.sin(turn)  # (k1, n2, k2)
         second = torch.cat(
             [torch.cat([cos, -sin], 2), torch.cat([sin, cos], 2)], 1
         )  # (k1, [re n2, im n2], [re k2, im k2])
-        window = torch.hann_window(length, periodic=True, dtype=torch.float64)
+        window = torch.hann_window(WINDOW_LENGTH, periodic=True, dtype=torch.float64)
         for name, value in (("first", first), ("second", second), ("window", window)):
             self.register_buffer(name, value.float(), persistent=False)
 
     def over(self, audio: Tensor) -> Tensor:
-        lead, reach = audio.shape[:-1], self.length // HOP_LENGTH
+        lead, reach = audio.shape[:-1], WINDOW_LENGTH // HOP_LENGTH
         hops = audio.reshape(*lead, -1, HOP_LENGTH).flatten(0, -3)
         streams, count = hops.shape[0], hops.shape[1] - reach + 1
         windows = torch.cat([hops[:, i : i + count] for i in range(reach)], 2) * self.window
         with torch.autocast(windows.device.type, enabled=False):
-            columns = self.length // self.rows
-            rows = self.first @ windows.float().view(streams * count, self.rows, columns)
-            rows = rows.view(streams * count, self.rows, 2 * columns).transpose(0, 1)
+            columns = WINDOW_LENGTH // _ROWS
+            rows = self.first @ windows.float().view(streams * count, _ROWS, columns)
+            rows = rows.view(streams * count, _ROWS, 2 * columns).transpose(0, 1)
             spectra = rows @ self.second  # (k1, streams * T, 2 * k2)
-        spectra = spectra.view(self.rows, streams * count, 2, self.bins // self.rows)
-        return spectra.permute(1, 2, 3, 0).reshape(*lead, count, 2, self.bins)
-
-
-class Stft(Spectrum):
-    """Spectra of 2048 points, and the way back.
-
-    ``inverse``: (..., T, 2, F) -> (..., 512 T), F = 1024; analysis then synthesis is the identity,
-    but for the Nyquist bin.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
+        spectra = spectra.view(_ROWS, streams * count, 2, BINS // _ROWS)
+        return spectra.permute(1, 2, 3, 0).reshape(*lead, count, 2, BINS)
 
     def inverse(self, spectra: Tensor) -> Tensor:
         return self.overlap(self.windows_of(spectra))

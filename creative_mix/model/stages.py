@@ -12,7 +12,7 @@ from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.agent import ExtractorBranch
 from creative_mix.model.layers import ContextConv1d, LocalAttention
 from creative_mix.model.rhythm import gaps, peak_strength
-from creative_mix.model.spectral import FineEnergy, LowSpectrum, Spectrum, Stft
+from creative_mix.model.spectral import FineEnergy, LowSpectrum, Stft
 from creative_mix.model.tape import Line, Tape
 
 
@@ -55,7 +55,7 @@ def extract(tape: Tape, name: str, encoding: Line, branch: ExtractorBranch) -> L
     return tape.line(name, branch.add(encoding.read(lag), second), lag)
 
 
-def spectra(audio: Line, spectrum: Spectrum | LowSpectrum) -> tuple[Tensor, int]:
+def spectra(audio: Line, spectrum: Stft | LowSpectrum) -> tuple[Tensor, int]:
     """Spectra of samples: (..., 512 T) -> (..., T, 2, F)."""
     hops = math.ceil(spectrum.edge / HOP_LENGTH)
     spare = hops * HOP_LENGTH - spectrum.edge

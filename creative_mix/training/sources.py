@@ -58,7 +58,10 @@ class PairFolder:
 
     def _read_about(self, stem: str) -> tuple[FrameTargets, np.ndarray, bool]:
         pair = read_pair(self.folder, stem)
-        return (*targets_of(pair), (self.folder / f"{stem}.json").is_file())
+        return (*targets_of(pair), self._has_notes(stem))
+
+    def _has_notes(self, stem: str) -> bool:
+        return (self.folder / f"{stem}.json").is_file()
 
     def crop(self, rng: np.random.Generator, place: int) -> Crop:
         """A crop of the pair whose turn it is."""
@@ -85,15 +88,15 @@ class PairFolder:
         pair = read_pair(self.folder, stem)
         variation = Variation.draw(rng, together=bool(pair.bias[2] > 0))
         frames = int(pair.piano.shape[1] / variation.speed) // HOP_LENGTH
-        notes = variation.notes(pair.piano_notes)
-        targets = frame_targets(variation.hits(pair.hits), notes, frames)
+        hits, notes = variation.hits(pair.hits), variation.notes(pair.piano_notes)
+        targets = frame_targets(hits, notes, frames)
 
         def read(part: str, start: int, frames: int, channel: int) -> np.ndarray:
             span = variation.span(start * HOP_LENGTH, (start + frames) * HOP_LENGTH)
             sound = pick_channel(getattr(pair, part)[:, span].T, channel)
             return fill(variation.play(part, sound), frames)
 
-        return cut_crop(rng, self.shape, targets, pair.bias, bool(notes), read)
+        return cut_crop(rng, self.shape, targets, pair.bias, self._has_notes(stem), read)
 
 
 class PairStudio:
@@ -178,5 +181,5 @@ def _read_at(
     count = int(np.ceil(frames * HOP_LENGTH * ratio))
     sound, _ = soundfile.read(str(path), frames=count, start=begin, dtype="float32", always_2d=True)
     if rate != SAMPLE_RATE:
-        sound = soxr.resample(sound, rate, SAMPLE_RATE)[: frames * HOP_LENGTH]
+        sound = soxr.resample(sound, rate, SAMPLE_RATE)
     return fill(pick_channel(sound, int(rng.integers(3))), frames)
