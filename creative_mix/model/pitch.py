@@ -210,3 +210,15 @@ class BinOwners(nn.Module):
             mine = (struck.float().transpose(2, 3) * heard) @ combs
             share = torch.log(mine / (heard @ combs + rest) + 3e-4)
             return share, log_power(mine * loudest)
+
+    def shares(self, powers: Tensor) -> Tensor:
+        """The part of every bin that each of several groups of keys makes, of them all.
+
+        Shape: powers of the keys (B, P, 88, T) -> (B, P, T, F), adding up to at most 1.
+        """
+        with torch.autocast(powers.device.type, enabled=False):
+            combs, rest = torch.exp(self.combs.float()), torch.exp(self.rest.float())
+            powers = powers.float().transpose(2, 3)
+            loudest = powers.amax((1, 3), keepdim=True).clamp(min=1e-9)
+            made = (powers / loudest) @ combs
+            return made / (made.sum(1, keepdim=True) + rest)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.config import ModelConfig
+from creative_mix.model.origins import FURTHER, INNER, Origins, begun, find_origins
 from creative_mix.model.reader import Reader
 from creative_mix.model.rhythm import (
     ATTACK_RAMP,
@@ -46,7 +47,7 @@ class Restrikes(NamedTuple):
     """What was struck when, and the audio of it."""
 
     streams: Tensor
-    """(B, V, C, N) the piano restarted, one stream a voice."""
+    """(B, S, C, N) the piano restarted, one stream a voice and FURTHER ones of the inner voice."""
     strike_index: Tensor
     """(B, 2, V, T) frames plus one of the newest and second-newest strike of each voice; 0 none."""
     strike_weight: Tensor
@@ -54,7 +55,24 @@ class Restrikes(NamedTuple):
     age: Tensor
     """(B, V, T) seconds since the last strike; UNSTRUCK_S where there is none."""
     shift: Tensor
-    """(B, V, T) seconds by which the stream reads behind the present; 0 where there is none."""
+    """(B, S, T) seconds by which the stream reads behind the present; 0 where there is none."""
+    own_keys: Tensor
+    """(B, FURTHER, 88, T) how much of each inner key is in each of the further streams."""
+
+    @property
+    def ages(self) -> Tensor:
+        """The age of what each stream plays: (B, S, T)."""
+        inner = self.age[:, INNER : INNER + 1].expand(-1, FURTHER, -1)
+        return torch.cat([self.age, inner], 1)
+
+
+class Begun(NamedTuple):
+    """What is read of the piano's keys that strikes and attacks do not tell."""
+
+    begins: Tensor
+    """(B, 88, T) chance that a note of a key begins in a frame."""
+    struck: Tensor
+    """(B, V, 88, T) chance that a strike of the voice in a frame strikes a key."""
 
 
 class Sources(NamedTuple):
@@ -78,6 +96,7 @@ class Strokes(NamedTuple):
     time: Tensor
     """(B, V, T) samples from the start of the frame."""
     sources: Sources
+    origins: Origins
 
 
 def _last_of_two(newest: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +105,12 @@ def _last_of_two(newest: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def restrike(
-    piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfig, first: Tensor | int = 0
+    piano: Tensor,
+    strikes: Onsets,
+    attacks: Onsets,
+    keys: Begun,
+    config: ModelConfig,
+    first: Tensor | int = 0,
 ) -> Restrikes:
     """Restart every voice of the piano at its strikes.
 
@@ -95,35 +119,50 @@ def restrike(
     piano : audio, 44.1 kHz
     strikes : what the output strikes
     attacks : the piano's own attacks, voice by voice
+    keys : which keys begin where
     first : frame from which on the streams are wanted
 
-    Shape: piano (B, C, N) -> streams (B, V, C, 512 (T - first)); the rest (.., T - first) as well.
+    Shape: piano (B, C, N) -> streams (B, S, C, 512 (T - first)); the rest (.., T - first) as well.
     """
     with torch.no_grad(), torch.autocast(piano.device.type, enabled=False):
-        return _restrike(piano.float(), strikes, attacks, config, first)
+        return _restrike(piano.float(), strikes, attacks, keys, config, first)
 
 
 def _restrike(
-    piano: Tensor, strikes: Onsets, attacks: Onsets, config: ModelConfig, first: Tensor | int
+    piano: Tensor,
+    strikes: Onsets,
+    attacks: Onsets,
+    keys: Begun,
+    config: ModelConfig,
+    first: Tensor | int,
 ) -> Restrikes:
     window, ahead = config.attack_window, STRUCK_WITHIN_FRAMES
     strength = peak_strength(attacks.probability.float(), ATTACK_RAMP)
-    series = (strength, gaps(functional.pad(strength, (window, 0)), window), voiced(attacks.offset))
-    reached, since, timed = (functional.pad(each, (window - ahead, ahead)) for each in series)
+    series = (
+        strength,
+        gaps(functional.pad(strength, (window, 0)), window),
+        voiced(attacks.offset),
+        begun(strength, keys.begins.float()),
+    )
+    reached, since, timed, sure = (functional.pad(each, (window - ahead, ahead)) for each in series)
     sources = find_sources(voiced(strikes.offset), reached, since, timed, window)
+    origins = own_origins(strikes.offset, sure, timed[:, 0], keys.struck.float(), window)
+    sources = prefer(origins, sources)
 
     window = config.strike_window
     strength = strike_strength(strikes.probability)
     gap = gaps(functional.pad(strength, (window, 0)), window)
-    strokes = (strength, gap, voiced(strikes.offset), *sources)
     strength_around, gap_around, time, *found = (
-        functional.pad(each, (window - 1, 1))[..., first:] for each in strokes
+        functional.pad(each, (window - 1, 1))[..., first:]
+        for each in (strength, gap, voiced(strikes.offset), *sources, *origins)
     )
+    own = Origins(*found[len(sources) :])
     # Two hops of silence before and after: what is read beyond the ends counts as silent.
     margin = 2 * HOP_LENGTH
     tail = strength.shape[2] * HOP_LENGTH - piano.shape[2] + margin
     reader = Reader(functional.pad(piano, (margin, tail)), first + 2)
-    made = play(reader, Strokes(strength_around, gap_around, time, Sources(*found)), window)
+    strokes = Strokes(strength_around, gap_around, time, Sources(*found[: len(sources)]), own)
+    made = play(reader, strokes, window)
     # There they count from the first frame of what was padded; here from that of the recording.
     struck = (made.strike_index > 0).to(made.strike_index.dtype)
     return made._replace(strike_index=(made.strike_index + (first - (window - 1))) * struck)
@@ -159,13 +198,42 @@ def find_sources(
     return Sources(torch.stack(lags, 1), torch.stack(rests, 1), torch.stack(weights, 1))
 
 
+def own_origins(
+    strike_offset: Tensor, sure: Tensor, time: Tensor, struck: Tensor, window: int
+) -> Origins:
+    """The attacks of the keys that a strike in each frame strikes.
+
+    Shape: strikes (B, T); of attacks as for ``find_sources``, sure (B, 88, window + T).
+    """
+    return find_origins(
+        strike_times(strike_offset.float()),
+        sure,
+        time,
+        struck,
+        window,
+        STRUCK_WITHIN_FRAMES,
+        STRUCK_WITHIN,
+        FADE,
+    )
+
+
+def prefer(origins: Origins, last: Sources) -> Sources:
+    """The attack of each voice's keys, and its own last attack as far as that is not known."""
+    weights = _last_of_two(origins.known[:, :VOICES], last.weight[:, 0])
+    return Sources(
+        torch.stack([origins.hops[:, :VOICES], last.hops[:, 0]], 1),
+        torch.stack([origins.rest[:, :VOICES], last.rest[:, 0]], 1),
+        torch.stack(weights, 1),
+    )
+
+
 def play(reader: Reader, strokes: Strokes, window: int) -> Restrikes:
     """The streams that strokes make, from the reader's first frame on.
 
     Indices count from the first frame of the strokes.
 
     Shape: of strokes ``window - 1`` frames, then T and one more, (.., window + T) -> streams
-    (B, V, C, 512 T), the rest (.., T).
+    (B, S, C, 512 T), the rest (.., T).
     """
     candidates = last_candidates(strokes.strength, strokes.gap, window, 1)
     batch, _, frames = candidates.newest.shape
@@ -184,7 +252,9 @@ def play(reader: Reader, strokes: Strokes, window: int) -> Restrikes:
     no_attack = 1 - strokes.sources.weight.sum(1)
     going_on = torch.zeros_like(strike_weights[0])
     shift = torch.zeros_like(candidates.newest)
-    parts = []
+    of_inner = slice(INNER, INNER + 1)
+    own_shift = torch.zeros_like(shift[:, :1].expand(-1, FURTHER, -1))
+    parts, own, own_keys = [], [], []
     for index, weight in zip(candidates, strike_weights, strict=True):
         wanted, shares = [], []
         for of_one in zip(*(each.unbind(1) for each in strokes.sources), strict=True):
@@ -195,8 +265,20 @@ def play(reader: Reader, strokes: Strokes, window: int) -> Restrikes:
             shift = shift + (hops + rest) * share * weight[..., HOP_LENGTH // 2]
         parts.append(reader.read(wanted, shares) * weight.unsqueeze(1))
         going_on = going_on + weight * at_frames(no_attack, index).unsqueeze(3)
+
+        index, weight = index[:, of_inner].expand(-1, FURTHER, -1), weight[:, of_inner]
+        of_further = (each[:, VOICES:] for each in strokes.origins[:3])
+        hops, rest, share = (at_frames(each, index) for each in of_further)
+        share = (share > 0).to(share.dtype)
+        behind = torch.floor(rest)
+        own_shift = own_shift + (hops + rest) * share * weight[..., HOP_LENGTH // 2]
+        read = reader.read([(start - hops - behind, rest - behind)], [share])
+        own.append(read * weight.unsqueeze(1))
+        keys = _rows(strokes.origins.keys.flatten(1, 2), index[:, 0])
+        own_keys.append(keys * weight[:, 0, :, HOP_LENGTH // 2].unsqueeze(2))
     streams = parts[0] + parts[1] + reader.hops(frames).unsqueeze(2) * going_on.unsqueeze(1)
-    streams = streams.transpose(1, 2).reshape(batch, VOICES, reader.channels, -1)
+    streams = torch.cat([streams, own[0] + own[1]], 2).transpose(1, 2)
+    streams = streams.reshape(batch, VOICES + FURTHER, reader.channels, -1)
 
     middle = torch.stack([weight[..., HOP_LENGTH // 2] for weight in strike_weights], 1)
     ages = [
@@ -204,7 +286,14 @@ def play(reader: Reader, strokes: Strokes, window: int) -> Restrikes:
     ]
     none = 1 - middle.sum(1)
     age = (torch.stack(ages, 1) / SAMPLE_RATE * middle).sum(1) + UNSTRUCK_S * none
-    return Restrikes(streams, torch.stack(candidates, 1), middle, age, shift / SAMPLE_RATE)
+    return Restrikes(
+        streams,
+        torch.stack(candidates, 1),
+        middle,
+        age,
+        torch.cat([shift, own_shift], 1) / SAMPLE_RATE,
+        (own_keys[0] + own_keys[1]).transpose(1, 2).unflatten(1, (FURTHER, -1)),
+    )
 
 
 def remember(values: Tensor, restrikes: Restrikes) -> Tensor:
@@ -244,7 +333,7 @@ def at_source(values: Tensor, restrikes: Restrikes, first: int | None = None) ->
     """Values at the place of the piano that each stream reads, between frames linearly.
 
     Shape: (B, D, T), where the streams have the frames from ``first`` on, or else the last ones
-    -> (B, V, D, frames of the streams).
+    -> (B, S, D, frames of the streams).
     """
     return _behind(values.transpose(1, 2), restrikes.shift, first).transpose(2, 3)
 
@@ -252,13 +341,13 @@ def at_source(values: Tensor, restrikes: Restrikes, first: int | None = None) ->
 def at_attack(values: Tensor, restrikes: Restrikes, first: int | None = None) -> Tensor:
     """Values at the attack that each stream plays, between frames linearly; features last.
 
-    Shape: (B, T, D), as for ``at_source`` -> (B, V, frames of the streams, D).
+    Shape: (B, T, D), as for ``at_source`` -> (B, S, frames of the streams, D).
     """
-    return _behind(values, restrikes.shift + restrikes.age, first)
+    return _behind(values, restrikes.shift + restrikes.ages, first)
 
 
 def _behind(values: Tensor, seconds: Tensor, first: int | None) -> Tensor:
-    """Frames of (B, T, D) so many seconds (B, V, T') before each from ``first``: (B, V, T', D)."""
+    """Frames of (B, T, D) so many seconds (B, S, T') before each from ``first``: (B, S, T', D)."""
     batch, frames, dim = values.shape
     shift = seconds * (SAMPLE_RATE / HOP_LENGTH)
     start = frames - shift.shape[2] if first is None else first

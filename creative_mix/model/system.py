@@ -13,9 +13,11 @@ from creative_mix.model.agent import CascadeStage, Composition, CompositionalCre
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import Decoder, Keys, Strikes, decoder_field
 from creative_mix.model.encoder import Encoder, log_power, mean_power
-from creative_mix.model.pitch import KeyLogits, KeyReader
+from creative_mix.model.origins import INNER, BeginReader, blend
+from creative_mix.model.pitch import BinOwners, KeyLogits, KeyReader
 from creative_mix.model.refiner import just_before, loudest_ahead
 from creative_mix.model.restrike import (
+    Begun,
     Restrikes,
     at_attack,
     at_source,
@@ -31,6 +33,8 @@ from creative_mix.model.spectral import BINS, Stft
 
 PERMIT_LOGIT = -4.0
 """The cascade's word on a strike of which the encoding says nothing: no."""
+SILENT_LOGIT = -6.0
+"""Logit of keys before and after the recording."""
 UNASKED_TIMBRE = 0.25
 """Share of input_timbre within timbre up to which training hears nothing of the drums' sound."""
 TIMBRE_MARGIN = 0.05
@@ -87,6 +91,8 @@ class Result(NamedTuple):
     """What is struck in the end."""
     keys: KeyLogits
     """What is read of the piano's keys."""
+    begins: Tensor
+    """(B, 88, T) logits: a key begins with the attack in a frame, where there is one."""
 
 
 class CreativeMix(nn.Module):
@@ -108,6 +114,7 @@ class CreativeMix(nn.Module):
         self.permit_own = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
         self.drum_tone = nn.Parameter(torch.zeros(BINS))
         self.key_reader = KeyReader(config.key_width)
+        self.begin_reader = BeginReader()
         self.decoder = Decoder(config)
         nn.init.zeros_(self.permit_own.weight)
 
@@ -178,15 +185,26 @@ class CreativeMix(nn.Module):
             if isinstance(skip, Tensor)
             else max(0, skip - lookback)
         )
-        restrikes = restrike(piano, used_strikes, used_attacks, self.config, first)
         piano_power = mean_power(analysis.piano_spectra)
         keys = self.key_reader(piano, piano_power)
+        sounding = torch.sigmoid(keys.sounding)
+        levels = self.decoder.owners.levels(sounding, piano_power)
+        around = (BeginReader.REACH, BeginReader.REACH)
+        begins = self.begin_reader(
+            functional.pad(keys.sounding, around, value=SILENT_LOGIT),
+            functional.pad(levels, around),
+        )
+        begun = Begun(torch.sigmoid(begins), struck_keys(keys.voices))
+        restrikes = restrike(piano, used_strikes, used_attacks, begun, self.config, first)
+        played, shares = self._follow_keys(keys, sounding, levels, used_strikes, restrikes)
         audio = self.decoder(
             encoding[:, :, first:],
-            self._follow(encoding, used_strikes, used_attacks, piano_power, restrikes, controls),
-            self._follow_keys(keys, used_strikes, piano_power, restrikes),
+            self._follow(
+                encoding, used_strikes, used_attacks, piano_power, restrikes, shares, controls
+            ),
+            played,
             analysis.piano_spectra[:, :, first:],
-            [self.stft(restrikes.streams[:, voice]) for voice in range(VOICES)],
+            of_voices([self.stft(stream) for stream in restrikes.streams.unbind(1)], shares),
             self.stft,
         )
         drum_spectra = analysis.drum_spectra[:, :, first:]
@@ -207,6 +225,7 @@ class CreativeMix(nn.Module):
             permit_logits=permit_logits,
             onsets=onsets,
             keys=keys,
+            begins=begins,
         )
 
     def strike(
@@ -234,13 +253,14 @@ class CreativeMix(nn.Module):
         attacks: Onsets,
         piano_power: Tensor,
         restrikes: Restrikes,
+        shares: Tensor,
         controls: Controls,
     ) -> Strikes:
         """What is known of each voice's last strike, from the frame on where streams begin."""
         loudness = log_power(piano_power)
         low = loudness[..., : self.config.refiner_bins]
         wanted = restrikes.age.shape[2]
-        there = at_source(attacks.probability.float(), restrikes).flatten(1, 2)
+        there = at_source(attacks.probability.float(), restrikes)[:, :VOICES].flatten(1, 2)
         now = attacks.probability[:, :, attacks.probability.shape[2] - wanted :]
         return Strikes(
             encoding=remember(encoding, restrikes),
@@ -248,15 +268,19 @@ class CreativeMix(nn.Module):
             attacks=torch.cat([now.to(there.dtype), there], 1),
             level=remember_own(strikes.level.unsqueeze(2), restrikes)[:, :, 0],
             dynamics=controls.dynamics,
-            struck=at_attack(loudest_ahead(loudness), restrikes),
-            before=at_attack(just_before(low), restrikes),
+            struck=blend_voices(at_attack(loudest_ahead(loudness), restrikes), shares),
+            before=blend_voices(at_attack(just_before(low), restrikes), shares),
         )
 
     def _follow_keys(
-        self, keys: KeyLogits, strikes: Onsets, piano_power: Tensor, restrikes: Restrikes
-    ) -> Keys:
-        """The sounding keys, and what of them strikes have struck and streams play."""
-        sounding = torch.sigmoid(keys.sounding)
+        self,
+        keys: KeyLogits,
+        sounding: Tensor,
+        levels: Tensor,
+        strikes: Onsets,
+        restrikes: Restrikes,
+    ) -> tuple[Keys, Tensor]:
+        """The sounding keys, what of them strikes have struck and streams play, and whose bins."""
         strength = strike_strength(strikes.probability).unsqueeze(2)
         around = [
             functional.pad(each, (CONTEXT_FRAMES, 0))
@@ -264,8 +288,10 @@ class CreativeMix(nn.Module):
         ]
         first = sounding.shape[2] - restrikes.age.shape[2]
         now, rings = sounding[:, :, first:], ringing(*around)[..., first:]
-        levels = self.decoder.owners.levels(sounding, piano_power)
-        return Keys(now, rings * now.unsqueeze(1), at_source(levels, restrikes))
+        struck = rings * now.unsqueeze(1)
+        return share_keys(
+            self.decoder.owners, now, struck, at_source(levels, restrikes), restrikes.own_keys
+        )
 
     def _drum_timbre(self, drum_spectra: Tensor, weights: Tensor) -> Tensor:
         """The drums' own sound, as far as the selector asks for it: (B, 1, 512 T)."""
@@ -284,9 +310,39 @@ class CreativeMix(nn.Module):
         return drum_spectra * gain.unsqueeze(2)
 
 
+def share_keys(
+    owners: BinOwners, sounding: Tensor, struck: Tensor, heard: Tensor, own_keys: Tensor
+) -> tuple[Keys, Tensor]:
+    """What keys play, and the shares of the inner voice's further streams in every bin.
+
+    Shape: sounding (B, 88, T), struck (B, V, 88, T), heard (B, S, 88, T) powers of the keys where
+    each stream reads the piano, own_keys (B, FURTHER, 88, T) -> shares (B, FURTHER, T, F).
+    """
+    with torch.no_grad():
+        others = (1 - own_keys.sum(1, keepdim=True)).clamp(min=0.0)
+        parts = torch.cat([others, own_keys], 1)
+        of_inner = torch.cat([heard[:, INNER : INNER + 1], heard[:, VOICES:]], 1) * parts
+        shares = owners.shares(of_inner * struck[:, INNER : INNER + 1])[:, 1:]
+        voices = list(heard[:, :VOICES].unbind(1))
+        voices[INNER] = of_inner.sum(1)
+    return Keys(sounding, struck, torch.stack(voices, 1)), shares
+
+
+def of_voices(streams: list[Tensor], shares: Tensor) -> list[Tensor]:
+    """One signal a voice, of one a stream."""
+    voices = streams[:VOICES]
+    voices[INNER] = blend(voices[INNER], streams[VOICES:], shares)
+    return voices
+
+
+def blend_voices(values: Tensor, shares: Tensor) -> Tensor:
+    """The same of features: (B, S, T, F) -> (B, V, T, F)."""
+    return torch.stack(of_voices(list(values.unbind(1)), shares), 1)
+
+
 def describe_ages(restrikes: Restrikes) -> Tensor:
     """Age of each voice's strike and reach of its stream on several scales: (B, V * 8, T)."""
     scales = (0.03, 0.1, 0.3, 1.0)
     features = [torch.exp(-restrikes.age.clamp(min=0.0) / s) for s in scales]
-    features += [torch.exp(-restrikes.shift.abs() / s) for s in scales]
+    features += [torch.exp(-restrikes.shift[:, :VOICES].abs() / s) for s in scales]
     return torch.cat(features, 1)

@@ -48,6 +48,8 @@ class LossWeights:
     """The same against the key that each voice is."""
     ends: float = 10.0
     """The same against the ends of notes, which are few."""
+    begins: float = 1.0
+    """What is read of beginnings, at the piano's attacks, against the notes."""
     timbre: float = 0.2
     """Timbre probes against the piano's spectral envelope."""
     strange_hits: float = 0.5

@@ -55,6 +55,8 @@ class Batch:
     """(B, 88, T) 1 where a key sounds"""
     ends: Tensor
     """(B, 88, T) 1 where a note of a key ends"""
+    begins: Tensor
+    """(B, 88, T) 1 where a note of a key begins"""
     has_notes: Tensor
     """(B,) 1 where onsets and pitches are known, 0 where they are only zeros"""
     has_truth: Tensor
@@ -168,6 +170,7 @@ def cut_crop(
         "piano_onsets": _cut(targets.piano, start, end),
         "pitches": _fit(targets.pitches[:, start:end], shape.frames),
         "ends": _fit(targets.ends[:, start:end], shape.frames),
+        "begins": _fit(targets.begins[:, start:end], shape.frames),
         "has_notes": np.float32(has_notes),
         "has_truth": np.float32(1),
     }
@@ -191,7 +194,7 @@ def no_targets(frames: int) -> FrameTargets:
         none, none, none, np.zeros(frames, np.float32), none[0], none.astype(np.float32)
     )
     keys = np.zeros((88, frames), np.uint8)
-    return FrameTargets(onsets, onsets, keys, keys)
+    return FrameTargets(onsets, onsets, keys, keys, keys)
 
 
 def _fit(array: np.ndarray, frames: int) -> np.ndarray:

@@ -175,6 +175,10 @@ def supervise(
     ends = functional.binary_cross_entropy_with_logits(
         result.keys.ends, batch.ends, reduction="none"
     ).mean(1)
+    begins = functional.binary_cross_entropy_with_logits(
+        result.begins, batch.begins, reduction="none"
+    ).mean(1)
+    at_attacks = batch.piano_onsets.exact.amax(1) * counted
     voices = functional.binary_cross_entropy_with_logits(
         result.keys.voices, voices_of(batch.pitches), reduction="none"
     ).mean((1, 2))
@@ -204,6 +208,7 @@ def supervise(
         "pitch": (pitch * counted).sum() / (counted.sum() + 1),
         "keys": (keys * counted).sum() / (counted.sum() + 1),
         "ends": (ends * counted).sum() / (counted.sum() + 1),
+        "begins": (begins * at_attacks).sum() / (at_attacks.sum() + 1),
         "voices": (voices * counted).sum() / (counted.sum() + 1),
         "timbre": ((envelope - wanted).abs().mean(1) * counted).sum() / (counted.sum() + 1),
         "balance": (balance * plain).sum() / (plain.sum() + 1),

@@ -49,6 +49,8 @@ class FrameTargets:
     """(88, T) 1 where the key sounds."""
     ends: NDArray[np.uint8]
     """(88, T) 1 in the frame in which a note of the key ends."""
+    begins: NDArray[np.uint8]
+    """(88, T) 1 in the frame in which a note of the key begins, and in those beside it."""
 
 
 TimedOnset = tuple[float, tuple[float, ...]]
@@ -156,12 +158,30 @@ def end_targets(notes: tuple[Note, ...], frames: int) -> NDArray[np.uint8]:
     >>> np.argwhere(end_targets((Note(0.0, 0.5, 60, 80),), 60)).tolist()
     [[39, 43]]
     """
-    ending = np.zeros((PITCHES, frames), np.uint8)
-    for note in notes:
-        key, frame = note.pitch - LOWEST_PITCH, int(note.end_s * SAMPLE_RATE / HOP_LENGTH)
+    return _mark([(note.pitch, note.end_s) for note in notes], frames)
+
+
+def begin_targets(notes: tuple[Note, ...], frames: int) -> NDArray[np.uint8]:
+    """Keys of which a note begins in each frame or in one beside it.
+
+    An attack may seem to be in a neighbouring frame, and notes within 15 ms make one attack.
+
+    >>> np.argwhere(begin_targets((Note(0.5, 1.0, 60, 80),), 60)).tolist()
+    [[39, 42], [39, 43], [39, 44]]
+    """
+    beginning = _mark([(note.pitch, note.start_s) for note in notes], frames)
+    padded = np.pad(beginning, ((0, 0), (1, 1)))
+    return np.maximum(np.maximum(padded[:, :-2], padded[:, 2:]), beginning)
+
+
+def _mark(events: list[tuple[int, float]], frames: int) -> NDArray[np.uint8]:
+    """1 at the key and frame of every pitch and time: (88, T)."""
+    marked = np.zeros((PITCHES, frames), np.uint8)
+    for pitch, time_s in events:
+        key, frame = pitch - LOWEST_PITCH, int(time_s * SAMPLE_RATE / HOP_LENGTH)
         if 0 <= key < PITCHES and 0 <= frame < frames:
-            ending[key, frame] = 1
-    return ending
+            marked[key, frame] = 1
+    return marked
 
 
 def frame_targets(
@@ -173,4 +193,5 @@ def frame_targets(
         onset_targets(piano_onsets(piano_notes), frames),
         pitch_targets(piano_notes, frames),
         end_targets(piano_notes, frames),
+        begin_targets(piano_notes, frames),
     )
