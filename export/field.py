@@ -7,6 +7,7 @@ import math
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import decoder_field
+from creative_mix.model.origins import BeginReader
 from creative_mix.model.pitch import KeyReader
 from creative_mix.model.refiner import DecayLimiter, GainRefiner
 from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES, UNSTRUCK_S
@@ -57,6 +58,11 @@ def _field(
         KeyReader.FIELD,
         (strike_window + attack_window + 2, STRUCK_WITHIN_FRAMES + 2),
     )
+    reach = BeginReader.REACH
+    begun = _sum(
+        KeyReader.FIELD,
+        (reach + strike_window + attack_window, reach + STRUCK_WITHIN_FRAMES + 1),
+    )
     # An attack that a strike plays, or that of a strike which there has not been.
     played = max(strike_window + attack_window + 2, unstruck)
     held = _sum(
@@ -64,5 +70,5 @@ def _field(
         (GainRefiner.BEFORE_FRAMES, DecayLimiter.ATTACK_FRAMES - 1),
         (played, STRUCK_WITHIN_FRAMES + 2),
     )
-    ways = (struck, attack, read, held)
+    ways = (struck, attack, read, begun, held)
     return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder_field(config))

@@ -16,7 +16,16 @@ from creative_mix.model.encoder import mean_power
 from creative_mix.model.layers import LocalAttention
 from creative_mix.model.pitch import BinOwners, KeyReader
 from creative_mix.model.refiner import CombLimiter, DecayLimiter, just_before, loudest_ahead
-from creative_mix.model.restrike import at_attack, at_source, remember, remember_own, restrike
+from creative_mix.model.origins import FURTHER, BeginReader, blend
+from creative_mix.model.restrike import (
+    Begun,
+    Restrikes,
+    at_attack,
+    at_source,
+    remember,
+    remember_own,
+    restrike,
+)
 from creative_mix.model.rhythm import (
     OWN_LEVEL,
     STRIKE_RAMP,
@@ -247,14 +256,111 @@ def onsets_at(
     return Onsets(flags, offset, torch.full((1, 3, frames), level))
 
 
+def keys_begun(
+    frames: int, begun: dict[int, list[float]], struck: dict[int, tuple[int, ...]]
+) -> Begun:
+    """Keys with the times at which they begin, and those that a strike of each voice strikes."""
+    begins, chances = torch.zeros(1, 88, frames), torch.zeros(1, 3, 88, frames)
+    for key, times in begun.items():
+        for time in times:
+            begins[:, key, int(time // HOP_LENGTH)] = 1.0
+    for voice, keys in struck.items():
+        chances[:, voice, list(keys)] = 1.0
+    return Begun(begins, chances)
+
+
+def struck_again(
+    piano: torch.Tensor, strikes: Onsets, attacks: Onsets, keys: Begun | None = None
+) -> Restrikes:
+    keys = keys or keys_begun(strikes.offset.shape[1], {}, {})
+    return restrike(piano, strikes, attacks, keys, ModelConfig())
+
+
+def steps_of_sound(times: list[float], frames: int) -> torch.Tensor:
+    """Audio that is 1 from the first time on, 2 from the second, and so on."""
+    audio = torch.zeros(1, 1, frames * HOP_LENGTH)
+    for time in times:
+        audio[..., int(time) :] += 1.0
+    return audio
+
+
+class TestOrigins:
+    """Notes are struck again from their own attacks."""
+
+    def test_a_key_restarts_from_its_own_attack_though_others_came_later(self) -> None:
+        times = [1000.0, 9000.0, 15000.0]
+        keys = keys_begun(100, {70: [1000.0], 40: [9000.0], 55: [15000.0]}, {0: (40,), 2: (70,)})
+        made = struck_again(
+            steps_of_sound(times, 100), onsets_at([20000.0], 100), onsets_at(times, 100), keys
+        )
+        after = made.streams[0, :, 0, 20100:20900].mean(1)
+        torch.testing.assert_close(after[[0, 2]], torch.tensor([2.0, 1.0]))
+        # Nothing is known of the inner voice's keys: it goes by its last attack.
+        assert after[1] == pytest.approx(3.0)
+        assert made.shift[0, 2, 60] == pytest.approx(19000 / 44100, abs=1e-4)
+
+    def test_a_key_that_was_struck_twice_restarts_from_the_second(self) -> None:
+        times = [1000.0, 9000.0]
+        keys = keys_begun(100, {70: times}, {2: (70,)})
+        made = struck_again(
+            steps_of_sound(times, 100), onsets_at([20000.0], 100), onsets_at(times, 100), keys
+        )
+        assert made.streams[0, 2, 0, 20100:20900].mean() == pytest.approx(2.0)
+
+    def test_inner_keys_restart_from_the_latest_attack_and_the_oldest_ones(self) -> None:
+        times = [1000.0, 5000.0, 9000.0, 13000.0]
+        began = {50: [1000.0], 54: [5000.0], 57: [9000.0], 60: [13000.0]}
+        keys = keys_begun(100, began, {1: tuple(began)})
+        made = struck_again(
+            steps_of_sound(times, 100), onsets_at([20000.0], 100), onsets_at(times, 100), keys
+        )
+        after = made.streams[0, [1, 3, 4], 0, 20100:20900].mean(1)
+        torch.testing.assert_close(after, torch.tensor([4.0, 1.0, 2.0]))
+        inside = made.own_keys[0, :, :, 60]
+        assert inside.shape == (FURTHER, 88)
+        assert inside.nonzero().tolist() == [[0, 50], [1, 54]]
+        assert made.own_keys[0, :, :, :30].abs().max() == 0
+
+    def test_streams_move_continuously_with_a_keys_chance(self) -> None:
+        piano, times = sound(2, 60, 5), [2000.0, 6000.0]
+        previous = None
+        for chance in torch.linspace(0.0, 1.0, 401).tolist():
+            keys = keys_begun(60, {70: [2000.0]}, {2: (70,)})
+            keys.struck[:, 2, 70] = chance
+            made = struck_again(piano, onsets_at([9000.3], 60), onsets_at(times, 60), keys)
+            if previous is not None:
+                assert (made.streams - previous).abs().max() < 0.03 * piano.abs().max()
+            previous = made.streams
+
+    def test_every_bin_is_taken_from_the_stream_that_owns_it(self) -> None:
+        streams = [torch.full((1, 5, 6), value) for value in (1.0, 2.0, 3.0)]
+        shares = torch.zeros(1, 2, 5, 6)
+        shares[:, 0, :, 2], shares[:, 1, :, 4] = 1.0, 0.5
+        assert blend(streams[0], streams[1:], shares)[0, 0].tolist() == [1, 1, 2, 1, 2, 1]
+
+    def test_beginnings_are_read_alike_wherever_the_piece_is_cut(self) -> None:
+        torch.manual_seed(3)
+        reader, reach = BeginReader(), BeginReader.REACH
+        sounding, powers = torch.randn(1, 88, 60), torch.rand(1, 88, 60)
+        whole = reader(sounding, powers)
+        part = reader(sounding[..., 20:40], powers[..., 20:40])
+        torch.testing.assert_close(part, whole[..., 20 : 40 - 2 * reach])
+
+    def test_a_neighbours_level_is_that_of_the_key_so_far_below(self) -> None:
+        powers = torch.full((1, 88, 9), 1e-6)
+        powers[:, 30, 5:] = 1e-2
+        seen = BeginReader().features(torch.zeros(1, 88, 9), powers)[0]
+        rises = seen[5::2, :, 1]  # frame 4 of 9
+        for rise, below in zip(rises, BeginReader.NEIGHBOURS, strict=True):
+            assert (rise > 3).nonzero().flatten().tolist() == [30 + below]
+
+
 def test_streams_restart_at_each_strike_from_the_attack_before_it() -> None:
     piano = torch.zeros(1, 1, 100 * HOP_LENGTH)
     piano[0, 0, 1000:15000] = torch.linspace(1.0, 0.2, 14000)
     piano[0, 0, 15000:35000] = -torch.linspace(1.0, 0.2, 20000)
     strikes = [5000.0, 9000.0, 14500.0, 20000.0]
-    made = restrike(
-        piano, onsets_at(strikes, 100), onsets_at([1000.0, 15000.0], 100), ModelConfig()
-    )
+    made = struck_again(piano, onsets_at(strikes, 100), onsets_at([1000.0, 15000.0], 100))
     stream = made.streams[0, 1, 0]
     assert stream[:4800].abs().max() == 0
     # The third strike comes 11 ms before an attack, which by the rule it strikes already.
@@ -272,7 +378,7 @@ def test_streams_move_continuously_with_the_probability() -> None:
     for probability in torch.linspace(0.1, 0.5, 401).tolist():
         strikes = onsets_at([4000.3, 12000.7], 60)
         strikes.probability[:, :, 12000 // HOP_LENGTH] = probability
-        streams = restrike(piano, strikes, attacks, ModelConfig()).streams
+        streams = struck_again(piano, strikes, attacks).streams
         if previous is not None:
             assert (streams - previous).abs().max() < 0.02 * piano.abs().max()
         previous = streams
@@ -295,11 +401,10 @@ def test_selector_share_decides_what_is_struck() -> None:
 
 def test_memory_holds_the_encoding_of_the_last_strike() -> None:
     encoding = torch.arange(40.0).expand(1, 2, 40).contiguous()
-    made = restrike(
+    made = struck_again(
         torch.zeros(1, 1, 40 * HOP_LENGTH),
         onsets_at([5.2 * 512, 20.2 * 512], 40),
         onsets_at([], 40),
-        ModelConfig(),
     )
     memory = remember(encoding, made)[0, 0, 0]
     assert memory[:5].abs().max() == 0
@@ -310,7 +415,7 @@ def test_memory_of_a_voices_own_values_and_of_what_its_stream_reads() -> None:
     values = torch.arange(40.0).expand(1, 2, 40).contiguous()
     by_voice = torch.stack([values, values + 100, values + 200], 1)
     audio = torch.zeros(1, 1, 40 * HOP_LENGTH)
-    made = restrike(audio, onsets_at([5.2 * 512], 40), onsets_at([2.2 * 512], 40), ModelConfig())
+    made = struck_again(audio, onsets_at([5.2 * 512], 40), onsets_at([2.2 * 512], 40))
     for voice in range(3):
         assert (remember_own(by_voice, made)[0, voice, :, 6:] == 5 + 100 * voice).all()
     source = at_source(values, made)[0, 1, 0, 10:20]
@@ -319,15 +424,16 @@ def test_memory_of_a_voices_own_values_and_of_what_its_stream_reads() -> None:
 
 def test_a_strike_without_an_attack_goes_on_with_the_present_piano() -> None:
     piano = sound(2, 40, 8)
-    made = restrike(piano, onsets_at([5000.0], 40), onsets_at([], 40), ModelConfig())
-    assert made.streams[:, :, :, :4800].abs().max() == 0
+    made = struck_again(piano, onsets_at([5000.0], 40), onsets_at([], 40))
+    assert made.streams[..., :4800].abs().max() == 0
     torch.testing.assert_close(made.streams[0, 2, :, 5100:], piano[0, :, 5100:])
+    assert made.streams[:, 3:].abs().max() == 0
 
 
 def test_the_place_of_the_attack_stays_while_the_stream_runs_on() -> None:
     values = torch.arange(40.0).view(1, 40, 1).expand(1, 40, 2).contiguous()
     audio = torch.zeros(1, 1, 40 * HOP_LENGTH)
-    made = restrike(audio, onsets_at([5.5 * 512], 40), onsets_at([2.5 * 512], 40), ModelConfig())
+    made = struck_again(audio, onsets_at([5.5 * 512], 40), onsets_at([2.5 * 512], 40))
     attack = at_attack(values, made)[0, 1, 7:30, 0]
     torch.testing.assert_close(attack, torch.full((23,), 2.0), atol=2e-3, rtol=0)
 

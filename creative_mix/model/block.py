@@ -11,6 +11,7 @@ from torch import Tensor
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.decoder import Keys, Strikes
 from creative_mix.model.encoder import log_power, mean_power
+from creative_mix.model.origins import BeginReader, begun
 from creative_mix.model.reader import Reader
 from creative_mix.model.refiner import DecayLimiter, GainRefiner, loudest_ahead
 from creative_mix.model.restrike import (
@@ -22,12 +23,21 @@ from creative_mix.model.restrike import (
     at_attack,
     at_source,
     find_sources,
+    own_origins,
     play,
+    prefer,
     remember,
     remember_own,
     voiced,
 )
-from creative_mix.model.rhythm import ATTACK_RAMP, STRIKE_RAMP, Onsets, RhythmHead, strike_times
+from creative_mix.model.rhythm import (
+    ATTACK_RAMP,
+    STRIKE_RAMP,
+    VOICES,
+    Onsets,
+    RhythmHead,
+    strike_times,
+)
 from creative_mix.model.ringing import CONTEXT_FRAMES, ringing
 from creative_mix.model.stages import (
     attend,
@@ -39,7 +49,13 @@ from creative_mix.model.stages import (
     strengths,
     synthesise,
 )
-from creative_mix.model.system import CreativeMix, describe_ages
+from creative_mix.model.system import (
+    CreativeMix,
+    blend_voices,
+    describe_ages,
+    of_voices,
+    share_keys,
+)
 from creative_mix.model.tape import Line, Lines, Tape
 
 READ_AHEAD = STRUCK_WITHIN_FRAMES + 2
@@ -83,7 +99,9 @@ class Block:
     sounding: Line
     voices: Line
     ended: Line
+    begins: Line
     key_levels: Line
+    shares: Line
     strikes: Lines[Onsets]
     attacks: Lines[Onsets]
 
@@ -163,13 +181,20 @@ class Block:
         entered, lag = over(rows, reader.enter)
         hidden, lag = pass_blocks(tape, "keys", reader.in_norm(entered), lag, reader.blocks)
         hidden = reader.out_norm(hidden)
-        sounding, voices = (torch.sigmoid(logits) for logits in reader.tell(hidden))
+        logits, of_voices = reader.tell(hidden)
+        sounding = torch.sigmoid(logits)
         ends, late = over(tape.line("keys.hidden", hidden, lag), reader.ends)
         self.ended = tape.line("keys.ended", torch.sigmoid(ends), late)
         levels = self.model.decoder.owners.levels(sounding, self.power.read(lag))
         self.sounding = tape.line("keys.sounding", sounding, lag)
-        self.voices = tape.line("keys.voices", voices, lag)
+        self.voices = tape.line("keys.voices", torch.sigmoid(of_voices), lag)
         self.key_levels = tape.line("keys.levels", levels, lag)
+        reach = BeginReader.REACH
+        begins = self.model.begin_reader(
+            tape.line("keys.logits", logits, lag).read(behind=reach, ahead=reach),
+            self.key_levels.read(behind=reach, ahead=reach),
+        )
+        self.begins = tape.line("keys.begins", torch.sigmoid(begins), lag + reach)
 
     def strike(self) -> None:
         """The piano's own attacks, and what is struck."""
@@ -200,17 +225,28 @@ class Block:
         strike, strike_gap = strengths(
             tape, "strikes", self.strikes["probability"], STRIKE_RAMP, config.strike_window
         )
+        lag = max(attack.lag, self.begins.lag)
+        sure = tape.line("keys.sure", begun(attack.read(lag), self.begins.read(lag)), lag)
         ahead = STRUCK_WITHIN_FRAMES
-        lag = max(strike.lag, attack.lag + ahead)
+        lag = max(strike.lag, sure.lag + ahead, self.voices.lag + KEYS_DELAY)
         around = (lag, config.attack_window - ahead, ahead)
-        found = find_sources(
+        times = self.attacks["offset"].read(*around)
+        last = find_sources(
             voiced(self.strikes["offset"].read(lag)),
             attack.read(*around),
             attack_gap.read(*around),
-            voiced(self.attacks["offset"].read(*around)),
+            voiced(times),
             config.attack_window,
         )
-        sources = Lines(tape, "sources", found, lag)
+        found = own_origins(
+            self.strikes["offset"].read(lag),
+            sure.read(*around),
+            strike_times(times),
+            self.voices.read(lag - KEYS_DELAY),
+            config.attack_window,
+        )
+        sources = Lines(tape, "sources", prefer(found, last), lag)
+        origins = Lines(tape, "origins", found, lag)
         loudness = log_power(self.power.block)
         low = tape.line("piano.low", loudness[..., : config.refiner_bins], self.power.lag, axis=1)
         quiet = tape.line("piano.loudness", loudness, self.power.lag, axis=1)
@@ -223,7 +259,6 @@ class Block:
         )
         lag = max(
             lag + 1,
-            self.voices.lag + 1 + KEYS_DELAY,
             *(e.lag + READ_AHEAD for e in (self.attacks["probability"], self.key_levels, loudest)),
         )
         around = (lag, config.strike_window - 1, 1)
@@ -232,13 +267,16 @@ class Block:
             strike_gap.read(*around),
             voiced(self.strikes["offset"].read(*around)),
             sources.read(*around),
+            origins.read(*around),
         )
         reader = Reader(*self.piano.look_back(lag, config.attack_window))
         made = play(reader, strokes, config.strike_window)
+        keys, shares = self._follow_keys(made, lag, strike)
+        self.shares = tape.line("shares", shares, lag, axis=2)
         return (
             tape.line("streams", made.streams, lag, unit=HOP_LENGTH),
             self._follow(made, lag, low, loudest),
-            self._follow_keys(made, lag, strike),
+            keys,
         )
 
     def _follow(self, made: Restrikes, lag: int, low: Line, loudest: Line) -> Lines[Strikes]:
@@ -246,7 +284,7 @@ class Block:
         attacks = self.attacks["probability"]
         around = (lag, config.strike_window - 1, 1)
         table, first = attacks.look_back(lag, config.attack_window)
-        there = at_source(table, made, first).flatten(1, 2)
+        there = at_source(table, made, first)[:, :VOICES].flatten(1, 2)
         level = self.strikes["level"].read(*around).unsqueeze(2)
         far = 1 + max(
             config.strike_window + config.attack_window + 2,
@@ -261,12 +299,14 @@ class Block:
             attacks=torch.cat([attacks.read(lag), there], 1),
             level=remember_own(level, made)[:, :, 0],
             dynamics=self.dynamics.read(lag),
-            struck=at_attack(loud, made, first_loud),
-            before=at_attack(quiet, made, first_quiet),
+            struck=blend_voices(at_attack(loud, made, first_loud), self.shares.block),
+            before=blend_voices(at_attack(quiet, made, first_quiet), self.shares.block),
         )
         return Lines(self.tape, "struck", known, lag, {"struck": 2, "before": 2})
 
-    def _follow_keys(self, made: Restrikes, lag: int, strike: Line) -> Lines[Keys]:
+    def _follow_keys(
+        self, made: Restrikes, lag: int, strike: Line
+    ) -> tuple[Lines[Keys], Tensor]:
         sounding = self.sounding.read(lag)
         struck = strike.read(lag).unsqueeze(2) * self.voices.read(lag - KEYS_DELAY)
         rings = ringing(
@@ -275,16 +315,22 @@ class Block:
         )
         levels, first = self.key_levels.look_back(lag, self.model.config.attack_window)
         heard = at_source(levels, made, first)
-        return Lines(
-            self.tape, "keys.now", Keys(sounding, rings * sounding.unsqueeze(1), heard), lag
+        keys, shares = share_keys(
+            self.model.decoder.owners,
+            sounding,
+            rings * sounding.unsqueeze(1),
+            heard,
+            made.own_keys,
         )
+        return Lines(self.tape, "keys.now", keys, lag), shares
 
     def sound(self, streams: Line, strikes: Lines[Strikes], keys: Lines[Keys]) -> tuple[Made, int]:
         """The decoder, and everything together."""
         model, tape = self.model, self.tape
         decoder = model.decoder
         of_streams, lag = spectra(streams, model.stft)
-        stream_spectra = tape.line("streams.spectra", of_streams, lag, axis=3)
+        blended = of_voices(list(of_streams.unbind(1)), self.shares.read(lag))
+        stream_spectra = tape.line("streams.spectra", torch.stack(blended, 1), lag, axis=3)
 
         def sources(lag: int) -> list[Tensor]:
             return [self.piano_spectra.read(lag), *stream_spectra.read(lag).unbind(1)]
