@@ -14,9 +14,9 @@ from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import Strikes, strike_gain
 from creative_mix.model.encoder import mean_power
 from creative_mix.model.layers import LocalAttention
+from creative_mix.model.origins import FURTHER, BeginReader, blend
 from creative_mix.model.pitch import BinOwners, KeyReader
 from creative_mix.model.refiner import CombLimiter, DecayLimiter, just_before, loudest_ahead
-from creative_mix.model.origins import FURTHER, BeginReader, blend
 from creative_mix.model.restrike import (
     Begun,
     Restrikes,

@@ -304,9 +304,7 @@ class Block:
         )
         return Lines(self.tape, "struck", known, lag, {"struck": 2, "before": 2})
 
-    def _follow_keys(
-        self, made: Restrikes, lag: int, strike: Line
-    ) -> tuple[Lines[Keys], Tensor]:
+    def _follow_keys(self, made: Restrikes, lag: int, strike: Line) -> tuple[Lines[Keys], Tensor]:
         sounding = self.sounding.read(lag)
         struck = strike.read(lag).unsqueeze(2) * self.voices.read(lag - KEYS_DELAY)
         rings = ringing(
