@@ -5,6 +5,10 @@ after another, and a top note rings on under what is played below it. So the att
 begin are told apart by how the keys' levels rise there, and a strike restarts its keys from those.
 The inner voice has further streams, each from an earlier attack, and every bin is taken from the
 stream of the note that it belongs to. But for ``BeginReader``, gradients do not pass through here.
+
+How much a key restarts from its attack moves continuously with its chances. Which attack that is
+does not: where the chance of a later beginning passes the lower end of ``BEGUN_RAMP``, the key goes
+over to that one at once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""The re-strike streams: each voice's piano, restarted at its last strike from its own last attack.
+"""The re-strike streams: each voice's piano, restarted at its last strike.
 
-For every voice two strikes and two attacks are candidates, weighted by how sure the rhythm head is,
-so the streams are a continuous function of its probabilities. Where no attack is found, a strike
-goes on with the present piano. Gradients do not pass through here.
+A stream begins at the attack of the keys that the strike strikes (`creative_mix.model.origins`), or
+as far as that is not known at the voice's last attack. Two strikes are candidates for the last,
+weighted by how sure the rhythm head is, so that the streams are a continuous function of its
+probabilities. Where no attack is found, a strike goes on with the present piano. Gradients do not
+pass through here.
 """
 
 from __future__ import annotations
