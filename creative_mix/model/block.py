@@ -22,7 +22,7 @@ from creative_mix.model.restrike import (
     Strokes,
     at_attack,
     at_source,
-    find_sources,
+    last_attack,
     own_origins,
     play,
     prefer,
@@ -45,6 +45,7 @@ from creative_mix.model.stages import (
     fine_powers,
     over,
     pass_blocks,
+    peaks,
     spectra,
     strengths,
     synthesise,
@@ -181,13 +182,13 @@ class Block:
         entered, lag = over(rows, reader.enter)
         hidden, lag = pass_blocks(tape, "keys", reader.in_norm(entered), lag, reader.blocks)
         hidden = reader.out_norm(hidden)
-        logits, of_voices = reader.tell(hidden)
+        logits, told = reader.tell(hidden)
         sounding = torch.sigmoid(logits)
         ends, late = over(tape.line("keys.hidden", hidden, lag), reader.ends)
         self.ended = tape.line("keys.ended", torch.sigmoid(ends), late)
         levels = self.model.decoder.owners.levels(sounding, self.power.read(lag))
         self.sounding = tape.line("keys.sounding", sounding, lag)
-        self.voices = tape.line("keys.voices", torch.sigmoid(of_voices), lag)
+        self.voices = tape.line("keys.voices", torch.sigmoid(told), lag)
         self.key_levels = tape.line("keys.levels", levels, lag)
         reach = BeginReader.REACH
         begins = self.model.begin_reader(
@@ -219,9 +220,7 @@ class Block:
     def restart(self) -> tuple[Line, Lines[Strikes], Lines[Keys]]:
         """The streams, and what is known of each voice's last strike and of the keys."""
         config, tape = self.model.config, self.tape
-        attack, attack_gap = strengths(
-            tape, "attacks", self.attacks["probability"], ATTACK_RAMP, config.attack_window
-        )
+        attack = peaks(tape, "attacks", self.attacks["probability"], ATTACK_RAMP)
         strike, strike_gap = strengths(
             tape, "strikes", self.strikes["probability"], STRIKE_RAMP, config.strike_window
         )
@@ -231,10 +230,9 @@ class Block:
         lag = max(strike.lag, sure.lag + ahead, self.voices.lag + KEYS_DELAY)
         around = (lag, config.attack_window - ahead, ahead)
         times = self.attacks["offset"].read(*around)
-        last = find_sources(
+        last = last_attack(
             voiced(self.strikes["offset"].read(lag)),
             attack.read(*around),
-            attack_gap.read(*around),
             voiced(times),
             config.attack_window,
         )
@@ -245,7 +243,7 @@ class Block:
             self.voices.read(lag - KEYS_DELAY),
             config.attack_window,
         )
-        sources = Lines(tape, "sources", prefer(found, last), lag)
+        sources = Lines(tape, "sources", prefer(found, *last), lag)
         origins = Lines(tape, "origins", found, lag)
         loudness = log_power(self.power.block)
         low = tape.line("piano.low", loudness[..., : config.refiner_bins], self.power.lag, axis=1)

@@ -161,6 +161,8 @@ def find_origins(
     late = (here - newest) * HOP_LENGTH + strike_time.unsqueeze(1) - at_frames(times, newest)
     chance = at_frames(sure, newest) * ((late + in_time) / fade + 0.5).clamp(0.0, 1.0)
     needed = ramp(chance.unsqueeze(1) * struck, NEEDED_RAMP)
+    # What is not a number must not become a place to read from: it is not needed.
+    needed = torch.where(needed > 0, needed, torch.zeros_like(needed))
 
     def attack(keys: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Hops, rest and certainty of the attack of a frame index, with which these keys began."""

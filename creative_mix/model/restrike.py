@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.origins import FURTHER, INNER, Origins, begun, find_origins
+from creative_mix.model.origins import FURTHER, INNER, Origins, begun, find_origins, highest_of
 from creative_mix.model.reader import Reader
 from creative_mix.model.rhythm import (
     ATTACK_RAMP,
@@ -78,14 +78,14 @@ class Begun(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """The two attacks that can have made the sound which a strike in each frame restarts."""
+    """Two attacks that a strike in each frame can restart: its keys', and the voice's last."""
 
     hops: Tensor
     """(B, 2, V, T) samples by which the attack lies behind the strike, of whole frames alone."""
     rest: Tensor
     """(B, 2, V, T) the other samples: in float32 the sum would lose hundredths of one."""
     weight: Tensor
-    """(B, 2, V, T) how much each of the two is the last attack."""
+    """(B, 2, V, T) how much each of the two counts."""
 
 
 class Strokes(NamedTuple):
@@ -140,16 +140,11 @@ def _restrike(
 ) -> Restrikes:
     window, ahead = config.attack_window, STRUCK_WITHIN_FRAMES
     strength = peak_strength(attacks.probability.float(), ATTACK_RAMP)
-    series = (
-        strength,
-        gaps(functional.pad(strength, (window, 0)), window),
-        voiced(attacks.offset),
-        begun(strength, keys.begins.float()),
-    )
-    reached, since, timed, sure = (functional.pad(each, (window - ahead, ahead)) for each in series)
-    sources = find_sources(voiced(strikes.offset), reached, since, timed, window)
+    series = (strength, voiced(attacks.offset), begun(strength, keys.begins.float()))
+    reached, timed, sure = (functional.pad(each, (window - ahead, ahead)) for each in series)
     origins = own_origins(strikes.offset, sure, timed[:, 0], keys.struck.float(), window)
-    sources = prefer(origins, sources)
+    last = last_attack(voiced(strikes.offset), reached, timed, window)
+    sources = prefer(origins, *last)
 
     window = config.strike_window
     strength = strike_strength(strikes.probability)
@@ -180,24 +175,22 @@ def voiced(offset: Tensor) -> Tensor:
     return strike_times(offset.float()).unsqueeze(1).expand(-1, VOICES, -1)
 
 
-def find_sources(
-    strike_time: Tensor, strength: Tensor, gap: Tensor, time: Tensor, window: int
-) -> Sources:
-    """The attacks that a strike in each frame would restart.
+def last_attack(
+    strike_time: Tensor, strength: Tensor, time: Tensor, window: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Each voice's last attack at a strike in each frame: hops, rest, and how much it counts.
 
     Shape: strikes (B, V, T); of attacks ``window - STRUCK_WITHIN_FRAMES`` frames, then T and
-    STRUCK_WITHIN_FRAMES of them, (B, V, window + T).
+    STRUCK_WITHIN_FRAMES of them, (B, V, window + T) -> (B, V, T) each.
     """
     ahead = STRUCK_WITHIN_FRAMES
-    here = places(strength.shape[2], strength)[window - ahead : -ahead]
-    lags, rests, sureness = [], [], []
-    for index in last_candidates(strength, gap, window, ahead):
-        lags.append(torch.where(index > 0, (here - index) * HOP_LENGTH, torch.zeros_like(index)))
-        rests.append(strike_time - at_frames(time, index))
-        in_time = ((lags[-1] + rests[-1] + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
-        sureness.append(at_frames(strength, index) * in_time)
-    weights = _last_of_two(*sureness)
-    return Sources(torch.stack(lags, 1), torch.stack(rests, 1), torch.stack(weights, 1))
+    index = places(strength.shape[2], strength)
+    newest = highest_of(torch.where(strength > 0, index, torch.zeros_like(index)), window + 1)
+    hops = (index[window - ahead : -ahead] - newest) * HOP_LENGTH
+    hops = torch.where(newest > 0, hops, torch.zeros_like(hops))
+    rest = strike_time - at_frames(time, newest)
+    in_time = ((hops + rest + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
+    return hops, rest, at_frames(strength, newest) * in_time
 
 
 def own_origins(
@@ -205,7 +198,7 @@ def own_origins(
 ) -> Origins:
     """The attacks of the keys that a strike in each frame strikes.
 
-    Shape: strikes (B, T); of attacks as for ``find_sources``, sure (B, 88, window + T).
+    Shape: strikes (B, T); of attacks as for ``last_attack``, sure (B, 88, window + T).
     """
     return find_origins(
         strike_times(strike_offset.float()),
@@ -219,13 +212,12 @@ def own_origins(
     )
 
 
-def prefer(origins: Origins, last: Sources) -> Sources:
-    """The attack of each voice's keys, and its own last attack as far as that is not known."""
-    weights = _last_of_two(origins.known[:, :VOICES], last.weight[:, 0])
+def prefer(origins: Origins, hops: Tensor, rest: Tensor, weight: Tensor) -> Sources:
+    """The attack of each voice's keys, and its last attack as far as that is not known."""
     return Sources(
-        torch.stack([origins.hops[:, :VOICES], last.hops[:, 0]], 1),
-        torch.stack([origins.rest[:, :VOICES], last.rest[:, 0]], 1),
-        torch.stack(weights, 1),
+        torch.stack([origins.hops[:, :VOICES], hops], 1),
+        torch.stack([origins.rest[:, :VOICES], rest], 1),
+        torch.stack(_last_of_two(origins.known[:, :VOICES], weight), 1),
     )
 
 

@@ -77,11 +77,16 @@ def synthesise(tape: Tape, name: str, made: Tensor, lag: int, stft: Stft) -> tup
     return audio[..., reach * HOP_LENGTH : -reach * HOP_LENGTH], lag + reach
 
 
+def peaks(tape: Tape, name: str, probability: Line, limits: tuple[float, float]) -> Line:
+    """Strengths of onsets: (B, V, T) -> (B, V, T)."""
+    found = peak_strength(probability.read(behind=1, ahead=1), limits)[..., 1:-1]
+    return tape.line(f"{name}.strength", found, probability.lag + 1)
+
+
 def strengths(
     tape: Tape, name: str, probability: Line, limits: tuple[float, float], window: int
 ) -> tuple[Line, Line]:
     """Strengths of onsets, and the gaps before them: (B, V, T) -> two of (B, V, T)."""
-    peaks = peak_strength(probability.read(behind=1, ahead=1), limits)[..., 1:-1]
-    strength = tape.line(f"{name}.strength", peaks, probability.lag + 1)
+    strength = peaks(tape, name, probability, limits)
     gap = gaps(strength.read(behind=window), window)
     return strength, tape.line(f"{name}.gap", gap, strength.lag)
