@@ -192,8 +192,8 @@ def find_origins(
             further.append(attack(with_it, wanted))
             members.append(with_it)
             left = left - with_it
-    parts = (torch.stack(each, 1) for each in zip(*found, *further, strict=True))
-    return Origins(*parts, torch.stack(members, 1))
+    hops, rest, known = (torch.stack(each, 1) for each in zip(*found, *further, strict=True))
+    return Origins(hops, rest, known, torch.stack(members, 1))
 
 
 def blend(latest: Tensor, further: list[Tensor], shares: Tensor) -> Tensor:
