@@ -111,7 +111,7 @@ class KeyReader(nn.Module):
     """
 
     LONG_WINDOW = 4096
-    BLOCKS = ((1, 1), (1, 1), (4, 0), (16, 0))
+    BLOCKS = ((1, 1), (1, 1), (4, 0), (16, 0), (48, 0), (4, 0))
     """Dilation and lookahead of each."""
     FIELD = (
         4 + 1 + sum(4 * dilation - ahead for dilation, ahead in BLOCKS),

@@ -90,7 +90,7 @@ def thin_out(onsets: Onsets, density: Tensor) -> Onsets:
     """
     threshold = (1 - density).reshape(density.shape[0], 1, -1) * (1 + KEEP_RAMP)
     kept = ((onsets.level - threshold) / KEEP_RAMP + 1).clamp(0.0, 1.0)
-    return onsets._replace(probability=onsets.probability * kept)
+    return Onsets(onsets.probability * kept, onsets.offset, onsets.level)
 
 
 def ramp(probability: Tensor, limits: tuple[float, float]) -> Tensor:

@@ -238,7 +238,8 @@ class CreativeMix(nn.Module):
         share = weights[:, 0] / (weights[:, 0] + weights[:, 3])
         mixed = mix_onsets(hits, attacks, share)
         permit_logits = self._permit(encoding, share)
-        onsets = mixed._replace(probability=mixed.probability * torch.sigmoid(permit_logits))
+        permitted = mixed.probability * torch.sigmoid(permit_logits)
+        onsets = Onsets(permitted, mixed.offset, mixed.level)
         return thin_out(onsets, density), permit_logits
 
     def _permit(self, encoding: Tensor, share: Tensor) -> Tensor:
