@@ -593,3 +593,12 @@ def test_without_cascade_the_model_still_runs() -> None:
     model = CreativeMix(dataclasses.replace(SMALL, cascade_stages=0)).eval()
     with torch.no_grad():
         assert model(sound(1, 20, 1), sound(1, 20, 2)).mix.shape == (1, 1, 20 * HOP_LENGTH)
+
+
+def test_the_model_compiles_as_one_graph() -> None:
+    torch._dynamo.reset()
+    model = CreativeMix(SMALL).eval()
+    sound = 0.1 * torch.randn(2, 1, 1, 48 * HOP_LENGTH)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(*sound).mix, model(*sound).mix)
