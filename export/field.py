@@ -11,6 +11,7 @@ from creative_mix.model.origins import BeginReader
 from creative_mix.model.pitch import KeyReader
 from creative_mix.model.refiner import DecayLimiter, GainRefiner
 from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES, UNSTRUCK_S
+from creative_mix.model.ringing import CONTEXT_FRAMES
 
 LEAST_SAMPLES = 2048
 """Shortest input of the graph."""
@@ -30,7 +31,7 @@ def receptive_field(config: ModelConfig) -> tuple[int, int]:
     those back over the strike and the attack windows.
     """
     unstruck = math.ceil(UNSTRUCK_S * SAMPLE_RATE / HOP_LENGTH)
-    return _field(config, config.strike_window, config.attack_window, unstruck)
+    return _field(config, config.strike_window, config.attack_window, unstruck, CONTEXT_FRAMES)
 
 
 def settling_frames(config: ModelConfig) -> int:
@@ -40,18 +41,19 @@ def settling_frames(config: ModelConfig) -> int:
     the start of a recording no more context than this is needed. A voice that was never struck
     looks farther back, but to the first frame at most, which is as silent as those before it.
     """
-    return _field(config, 0, 0, 0)[0]
+    return _field(config, 0, 0, 0, 0)[0]
 
 
 def _field(
-    config: ModelConfig, strike_window: int, attack_window: int, unstruck: int
+    config: ModelConfig, strike_window: int, attack_window: int, unstruck: int, rings: int
 ) -> tuple[int, int]:
     encoder = _sum(_SPECTRUM, (4 * config.encoder_blocks, 2 * config.encoder_blocks))
     timbre = ((15 - 1 - 15 // 4) + (21 - 1 - 21 // 4), 15 // 4 + 21 // 4)
     layers = config.composer_layers + config.cascade_stages
     attention = (layers * config.attention_lookback, layers * config.attention_lookahead)
     encoding = _sum(encoder, timbre, attention)
-    struck = _sum(encoding, _PEAK, (strike_window, 1))
+    struck = _sum(encoding, _PEAK, (max(strike_window, rings), 1))
+    ended = _sum(KeyReader.FIELD, (rings, 0))
     rhythm = _sum(encoder, (3, 1), _RHYTHM_HEAD, _PEAK)
     attack = _sum(rhythm, (strike_window + attack_window, STRUCK_WITHIN_FRAMES + 1))
     read = _sum(
@@ -70,5 +72,5 @@ def _field(
         (GainRefiner.BEFORE_FRAMES, DecayLimiter.ATTACK_FRAMES - 1),
         (played, STRUCK_WITHIN_FRAMES + 2),
     )
-    ways = (struck, attack, read, begun, held)
+    ways = (struck, ended, attack, read, begun, held)
     return _sum((max(w[0] for w in ways), max(w[1] for w in ways)), decoder_field(config))
