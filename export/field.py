@@ -27,8 +27,8 @@ def _sum(*parts: tuple[int, int]) -> tuple[int, int]:
 def receptive_field(config: ModelConfig) -> tuple[int, int]:
     """Frames behind and ahead that a frame of the output depends on.
 
-    The longest way leads from the piano through encoder, agent and cascade to the strikes, and from
-    those back over the strike and the attack windows.
+    The longest way of the model that ships leads from the piano through the reader of its keys, and
+    back over the strike and the attack windows to the keys that an attack began.
     """
     unstruck = math.ceil(UNSTRUCK_S * SAMPLE_RATE / HOP_LENGTH)
     return _field(config, config.strike_window, config.attack_window, unstruck, CONTEXT_FRAMES)

@@ -45,7 +45,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     folder = tmp_path_factory.mktemp("ranks")
     pairs = write_pairs(folder / "pairs", noise=2e-2)
     (pairs / "p1.json").unlink()  # one pair without notes: parts of the batch count unlike
-    return tiny(pairs, folder / "run", batch_size=5, steps=STEPS)
+    return tiny(pairs, folder / "run", batch_size=5, steps=STEPS, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ def test_ranks_equal_one_process(
     moved = max(float((alone[f"begun.{n}"] - alone[f"sgd.{n}"]).abs().max()) for n in weights)
     print(f"{count} ranks: {figures}; sgd moved {moved:.1e} and is {apart:.1e} apart")
     # Rounding alone: 1e-7 to 3e-7. Where a cell's absolute difference is next to nothing, the last
-    # bit decides its sign, and each such cell adds 1e-6 to 4e-5, as it weighs.
-    assert figures["gradient"] < 1e-4
+    # bit decides its sign, and each such cell adds 1e-6 and more: seed 1 has one of 4e-5 now.
+    assert figures["gradient"] < 1e-5
     assert apart < 1e-5 and moved > 1e-3
     assert figures["adamw"] < 1e-2
 
