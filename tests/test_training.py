@@ -19,7 +19,7 @@ from creative_mix.training.config import TrainingConfig
 from creative_mix.training.dataset import CropShape
 from creative_mix.training.journal import Journal
 from creative_mix.training.loop import Trainer
-from creative_mix.training.losses import SpectralLoss, envelope_target
+from creative_mix.training.losses import SpectralLoss, envelope_target, level_gain
 from creative_mix.training.monitors import gradient_norms, parts_of
 from creative_mix.training.notes import Hit, Note
 from creative_mix.training.pairfiles import pair_stems
@@ -112,6 +112,27 @@ def test_spectral_loss_is_zero_for_the_truth_and_grows_with_error() -> None:
     silent = loss(torch.zeros_like(truth), truth, counted)
     for name in ("mel", "log_stft", "convergence"):
         assert float(silent[name]) > float(late[name]) > 0.01
+
+
+def test_loss_matches_levels_but_for_a_linear_term_that_holds_them() -> None:
+    truth = torch.from_numpy(tone([(0.05, 60), (0.7, 64)], 96 * 512)).float()[None]
+    loss, counted = SpectralLoss(), torch.ones(1, 96)
+    softer, far = loss(0.7 * truth, truth, counted), loss(truth / 8, truth, counted)
+    assert float(softer["mel"]) == pytest.approx(0, abs=1e-3)
+    assert float(softer["convergence"]) > 0.2
+    assert float(far["mel"]) > 0.05
+
+
+def test_a_crop_is_matched_by_what_counts_of_it() -> None:
+    truth = torch.from_numpy(tone([(0.05, 60), (0.7, 64)], 96 * 512)).float()[None]
+    made = 0.7 * truth
+    made[:, : 30 * 512] *= 9
+    counted = torch.ones(1, 96)
+    counted[:, :30] = 0
+    assert float(level_gain(made, truth, counted)) == pytest.approx(1 / 0.7, rel=1e-3)
+    silence = torch.zeros_like(truth)
+    assert float(level_gain(made, silence, counted)) == pytest.approx(0.5)
+    assert float(level_gain(silence, silence, counted)) == pytest.approx(1)
 
 
 def test_loss_counts_the_core_alone() -> None:

@@ -16,6 +16,10 @@ from creative_mix.training.probes import ENVELOPE_BANDS, Probes, Strangers
 
 MEL_FLOOR, STFT_FLOOR = 1e-4, 1e-5
 """Floors under magnitudes, relative to the truth's largest (-80 and -100 dB)."""
+QUIET_POWER = 1e-8
+"""Mean power under which a crop is as good as silent, and no level is matched."""
+LEVEL_SLACK = 2.0
+"""Factor by which a crop's level may be off before the logarithmic terms say so."""
 STFT_LENGTHS = (512, 1024, 2048)
 OWN_STRIKE = 0.5
 """Mixed probability that a bias of 3 to target_rhythm should give the piano's own onsets."""
@@ -24,7 +28,9 @@ OWN_STRIKE = 0.5
 class SpectralLoss(nn.Module):
     """Distances of two signals in log-mel, log-magnitude, linear magnitude, onsets and chroma.
 
-    The first two are the measures of ``creative_mix.evaluation.scores`` but for level matching.
+    The first two are the measures of ``creative_mix.evaluation.scores``, levels matched (see
+    ``level_gain``). A median hedges: unmatched, loud sounds of which the model is not sure come out
+    too quiet, and everything else too loud beside them. The third is of the levels as they are.
     """
 
     mel: Tensor
@@ -63,19 +69,20 @@ class SpectralLoss(nn.Module):
             "log_stft": made.new_zeros(()),
             "convergence": made.new_zeros(()),
         }
+        gain = level_gain(made, truth, counted)[:, None, None]
         for length in STFT_LENGTHS:
             a, b = self._magnitude(made, length), self._magnitude(truth, length)
             frames = a.shape[1]
             place = torch.arange(frames, device=made.device) * (length // 4) // HOP_LENGTH
             mask = counted[:, place.clamp(max=counted.shape[1] - 1)].unsqueeze(2)
             floor = b.amax((1, 2), keepdim=True).clamp(min=1e-3) * STFT_FLOOR
-            difference = (torch.log(a + floor) - torch.log(b + floor)).abs()
+            difference = (torch.log(gain * a + floor) - torch.log(b + floor)).abs()
             scale = len(STFT_LENGTHS) * mask.sum() * a.shape[2]
             terms["log_stft"] = terms["log_stft"] + (difference * mask).sum() / scale
             linear = ((a - b).abs() * mask).sum((1, 2)) / ((b * mask).sum((1, 2)) + 1e-2 * length)
             terms["convergence"] = terms["convergence"] + linear.mean() / len(STFT_LENGTHS)
             if length == 2048:
-                terms |= self._mel_terms(a, b, mask)
+                terms |= self._mel_terms(gain * a, b, mask)
         return terms
 
     def _mel_terms(self, a: Tensor, b: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -95,6 +102,23 @@ class SpectralLoss(nn.Module):
             "onset_envelope": ((rise_a - rise_b).abs() * mask[:, 1:]).sum() / count,
             "chroma": ((1 - cosine) * sounding).sum() / (sounding.sum() + 1),
         }
+
+
+def level_gain(made: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
+    """What brings a crop to the level of its truth, at most LEVEL_SLACK times or its inverse.
+
+    The gradient goes through it.
+
+    Shape: made and truth (B, N); counted (B, T) 0 or 1 a frame of 512 samples -> (B,).
+
+    >>> made, counted = torch.full((1, 512), 0.25), torch.ones(1, 1)
+    >>> [round(level_gain(made, factor * made, counted).item(), 3) for factor in (1.5, 9)]
+    [1.5, 2.0]
+    """
+    heard = counted.repeat_interleave(HOP_LENGTH, 1)[:, : truth.shape[1]]
+    quiet = QUIET_POWER * heard.sum(1) + QUIET_POWER
+    wanted, found = ((audio**2 * heard).sum(1) + quiet for audio in (truth, made))
+    return torch.sqrt(wanted / found).clamp(1 / LEVEL_SLACK, LEVEL_SLACK)
 
 
 def onset_loss(logits: Tensor, targets: OnsetBatch, counted: Tensor) -> Tensor:
