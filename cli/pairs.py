@@ -39,6 +39,13 @@ _maker: PairMaker | None = None  # each worker process's own
     help="Share of pairs with a selector bias and a truth to match.",
 )
 @click.option(
+    "--loop-share",
+    default=0.0,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of pairs whose drums are as in loops: synthesised, or with a bass, a voice or "
+    "chords beside them (of a SoundFont, where one is given), or both.",
+)
+@click.option(
     "--soundfont",
     "soundfonts",
     multiple=True,
@@ -63,6 +70,7 @@ def pairs(
     split: str,
     duration: float,
     bias_share: float,
+    loop_share: float,
     soundfonts: tuple[Path, ...],
     programs: tuple[int, ...],
     workers: int,
@@ -87,7 +95,7 @@ def pairs(
             f"{count - len(seeds)} of {count} pairs are there already; --force makes them anew",
             err=True,
         )
-    settings = (material, soundfonts, programs, split, duration, bias_share)
+    settings = (material, soundfonts, programs, split, duration, bias_share, loop_share)
     _make_all(out, seeds, settings, min(workers, max(1, len(seeds))))
     click.echo(f"{count} pairs in {out}")
 
@@ -95,7 +103,7 @@ def pairs(
 def _make_all(
     out: Path,
     seeds: Sequence[int],
-    settings: tuple[Path, tuple[Path, ...], tuple[int, ...], str, float, float],
+    settings: tuple[Path, tuple[Path, ...], tuple[int, ...], str, float, float, float],
     workers: int,
 ) -> None:
     """Make the pairs of some seeds, in this process or in several."""
@@ -128,13 +136,14 @@ def _begin(
     split: str,
     duration: float,
     bias_share: float,
+    loop_share: float,
 ) -> None:
     from creative_mix.training.material import Material
     from creative_mix.training.pairs import PairMaker
 
     global _maker
     found = Material.from_folder(material, soundfonts, programs)
-    _maker = PairMaker(found, split, duration, bias_share)
+    _maker = PairMaker(found, split, duration, bias_share, loop_share)
 
 
 def _make(out: Path, seed: int) -> None:

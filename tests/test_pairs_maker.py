@@ -162,7 +162,9 @@ def test_without_midi_files_everything_is_generated(tmp_path: Path) -> None:
     assert pair.meta["performance"].startswith("generated")
 
 
-@pytest.mark.parametrize(("name", "value"), [("duration_s", 0.5), ("bias_share", 1.5)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("duration_s", 0.5), ("bias_share", 1.5), ("loop_share", -0.1)]
+)
 def test_arguments_out_of_range(folder: Path, name: str, value: float) -> None:
     with pytest.raises(TrainingDataError, match=str(value)):
         PairMaker(Material.from_folder(folder), **{name: value})  # type: ignore[arg-type]

@@ -12,11 +12,13 @@ import numpy as np
 from creative_mix.constants import COMPONENT_NAMES
 from creative_mix.errors import TrainingDataError
 from creative_mix.training import midi
+from creative_mix.training.accompaniment import Accompaniment, draw_accompaniment
 from creative_mix.training.generators import generate_groove, generate_performance
 from creative_mix.training.instruments import Kit, Piano
 from creative_mix.training.material import Material
 from creative_mix.training.notes import Hit, Note, cut_hits, cut_notes, sort_notes
 from creative_mix.training.samples import Audio
+from creative_mix.training.synthesis import SynthesisedKit
 from creative_mix.training.truth import add_own_onsets, answer_hits
 
 Rng = np.random.Generator
@@ -25,6 +27,8 @@ BIAS_RANGE = (0.5, 3.0)
 GENERATED_GROOVES = 0.4  # share, where there are files too
 GENERATED_PERFORMANCES = 0.55
 HAND_GROOVES = 0.4  # share of hand percussion on kits that have it
+SYNTHESISED_KITS = 0.6  # share of the loops
+ACCOMPANIED = 0.6  # share of those; the others have company always
 TRIES = 6  # excerpts looked at until one has enough in it
 
 
@@ -40,6 +44,7 @@ class Composition:
         truth: what the piano plays when the groove drives it.
         bias: float32 (6,), the selector bias that goes with this truth.
         meta: the names of it all.
+        accompaniment: what sounds beside the drums, if anything.
     """
 
     piano: Piano
@@ -49,6 +54,7 @@ class Composition:
     truth: tuple[Note, ...]
     bias: Audio
     meta: dict[str, str]
+    accompaniment: Accompaniment | None = None
 
     def bias_to(self, component: str) -> float:
         """The bias to a component, by its name."""
@@ -77,7 +83,12 @@ def stage_rng(seed: int, stage: str, split: str) -> Rng:
 
 
 def compose(
-    material: Material, seed: int, split: str, duration_s: float, bias_share: float
+    material: Material,
+    seed: int,
+    split: str,
+    duration_s: float,
+    bias_share: float,
+    loop_share: float = 0.0,
 ) -> Composition:
     """What is played in the pair of a seed.
 
@@ -87,15 +98,24 @@ def compose(
         split: the split's name, which makes its pairs differ from another's of the same seed.
         duration_s: how long, seconds.
         bias_share: share of pairs with a bias, half of them to target_rhythm, half to input_timbre.
+        loop_share: share of pairs whose drums are as in loops: synthesised, or with a bass, a voice
+            or chords beside them, or both.
     """
     rng = stage_rng(seed, "score", split)
     piano = material.pianos[_draw_index(rng, [p.share for p in material.pianos])]
     kit = material.kits[_draw_index(rng, [k.share for k in material.kits])]
+    loop = stage_rng(seed, "loop", split)
+    is_loop = loop.random() < loop_share
+    if is_loop and loop.random() < SYNTHESISED_KITS:
+        kit = SynthesisedKit()
     hands = kit.has_hands and stage_rng(seed, "hands", split).random() < HAND_GROOVES
     groove = draw_groove(stage_rng(seed, "groove", split), material, duration_s, hands)
     name, notes = draw_performance(
         stage_rng(seed, "performance", split), material, duration_s, groove
     )
+    accompaniment = None
+    if is_loop and (kit.name != SynthesisedKit.name or loop.random() < ACCOMPANIED):
+        accompaniment = draw_accompaniment(loop, duration_s, groove.bpm, groove.first_bar_s)
     hits, notes = _draw_silences(rng, duration_s, groove.hits, notes)
     truth = answer_hits(notes, hits)
     bias = np.zeros(len(COMPONENT_NAMES), np.float32)
@@ -106,7 +126,9 @@ def compose(
     elif drawn < bias_share:
         bias[COMPONENT_NAMES.index("input_timbre")] = size
     meta = {"piano": piano.name, "kit": kit.name, "groove": groove.name, "performance": name}
-    return Composition(piano, kit, hits, notes, truth, bias, meta)
+    if accompaniment is not None:
+        meta["accompaniment"] = f"{accompaniment.part} {accompaniment.program}"
+    return Composition(piano, kit, hits, notes, truth, bias, meta, accompaniment)
 
 
 def draw_groove(rng: Rng, material: Material, duration_s: float, hands: bool = False) -> Groove:

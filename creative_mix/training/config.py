@@ -83,6 +83,8 @@ class TrainingConfig:
     """Share of the ready pairs' crops that sound as if played by another instrument."""
     bias_share: float = 0.3
     """Share of the pairs made from the material that have a selector bias."""
+    loop_share: float = 0.0
+    """Share of them whose drums are synthesised, or have a bass, a voice or chords beside them."""
     validation: str = ""
     """Folder of ready pairs that are never trained on; empty for no validation."""
 
@@ -252,7 +254,7 @@ def _check(config: TrainingConfig) -> None:
         raise TrainingDataError(
             f"patience={config.patience}: needs `validation`, a folder of pairs to be judged by"
         )
-    shares = ("material_share", "unpaired_share", "varied_share", "bias_share", "known_until")
-    for key in (*shares, "final_rate", "ema_decay"):
+    shares = ("material_share", "unpaired_share", "varied_share", "bias_share", "loop_share")
+    for key in (*shares, "known_until", "final_rate", "ema_decay"):
         if not 0 <= getattr(config, key) <= 1:
             raise TrainingDataError(f"{key}={getattr(config, key)}: must be 0 to 1")

@@ -43,6 +43,7 @@ class Material:
     kits: tuple[Kit, ...]
     grooves: tuple[GrooveFile, ...] = ()
     performances: tuple[Path, ...] = ()
+    fonts: tuple[Path, ...] = ()
 
     @classmethod
     def from_folder(
@@ -97,7 +98,7 @@ class Material:
         midi = folder / "midi"
         grooves = find_grooves(midi / "drums") if (midi / "drums").is_dir() else []
         performances = find_midi(midi / "piano") if (midi / "piano").is_dir() else []
-        return cls(tuple(pianos), tuple(kits), tuple(grooves), tuple(performances))
+        return cls(tuple(pianos), tuple(kits), tuple(grooves), tuple(performances), tuple(fonts))
 
     def for_split(self, split: str) -> Material:
         """The part of the material that a split ("train" or "validation") may use.
@@ -120,6 +121,7 @@ class Material:
             _share(self.kits, VALIDATION_KITS, split),
             tuple(grooves),
             tuple(split_performances(self.performances, split)),
+            self.fonts,
         )
 
 

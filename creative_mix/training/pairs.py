@@ -35,6 +35,8 @@ class PairMaker:
         split: "train" or "validation"; they share no instruments and no files.
         duration_s: length of a pair, 2 s or more.
         bias_share: share of pairs with a selector bias and a truth to match, 0..1.
+        loop_share: share of pairs whose drums are synthesised, or have a bass, a voice or chords
+            beside them, or both, 0..1.
 
     Raises:
         TrainingDataError: an argument is out of its range.
@@ -46,15 +48,19 @@ class PairMaker:
         split: str = "train",
         duration_s: float = 10.0,
         bias_share: float = 0.3,
+        loop_share: float = 0.0,
     ) -> None:
         if not 2.0 <= duration_s <= 600.0:
             raise TrainingDataError(f"duration {duration_s} s: must be 2 to 600 s")
         if not 0.0 <= bias_share <= 1.0:
             raise TrainingDataError(f"bias share {bias_share}: must be 0 to 1")
+        if not 0.0 <= loop_share <= 1.0:
+            raise TrainingDataError(f"loop share {loop_share}: must be 0 to 1")
         self.material = material.for_split(split)
         self.split = split
         self.duration_s = float(duration_s)
         self.bias_share = float(bias_share)
+        self.loop_share = float(loop_share)
         self.samples = round(duration_s * SAMPLE_RATE)
 
     def make(self, seed: int) -> Pair:
@@ -114,7 +120,9 @@ class PairMaker:
         return stage_rng(seed, stage, self.split)
 
     def _compose(self, seed: int) -> Composition:
-        return compose(self.material, seed, self.split, self.duration_s, self.bias_share)
+        return compose(
+            self.material, seed, self.split, self.duration_s, self.bias_share, self.loop_share
+        )
 
     def _record_drums(self, seed: int, score: Composition) -> Audio:
         """The drum recording, with room, dynamics, bleed and noise."""
@@ -136,6 +144,12 @@ class PairMaker:
         if rng.random() < 0.15:
             gain_db = level + float(rng.uniform(-34.0, -14.0))
             audio = audio + rooms.make_bleed(rng, self.samples) * np.float32(10.0 ** (gain_db / 20))
+        if score.accompaniment is not None:
+            played = score.accompaniment.play(
+                self.material.fonts, self.samples, self._rng(seed, "accompaniment")
+            )
+            gain_db = level + score.accompaniment.level_db
+            audio = audio + played * np.float32(10.0 ** (gain_db / 20))
         if rng.random() < 0.5:
             audio = audio + rooms.make_noise(rng, self.samples, level + rng.uniform(-65.0, -35.0))
         peak = float(np.max(np.abs(audio)))

@@ -148,16 +148,7 @@ def render_strokes(
         track.append(mido.Message("control_change", channel=channel, control=120, time=ticks))
     song = mido.MidiFile(ticks_per_beat=ticks)
     song.tracks.append(track)
-    with tempfile.TemporaryDirectory() as folder:
-        score, wave = Path(folder, "strokes.mid"), Path(folder, "strokes.wav")
-        song.save(str(score))
-        command = ["fluidsynth", "-n", "-i", "-q", "-R", "0", "-C", "0", "-g", "0.5"]
-        command += ["-r", str(SAMPLE_RATE), "-O", "s24", "-T", "wav", "-F", str(wave)]
-        done = subprocess.run([*command, str(font), str(score)], capture_output=True, text=True)
-        if done.returncode != 0 or not wave.is_file():
-            last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            raise TrainingDataError(f"{font}: FluidSynth could not play it ({last})")
-        audio = np.ascontiguousarray(sf.read(str(wave), dtype="float32", always_2d=True)[0].T)
+    audio = _synthesise(font, song)
     files = []
     for at, (pitch, velocity) in enumerate(order):
         begin = round(at * spacing_s * SAMPLE_RATE)
@@ -170,6 +161,51 @@ def render_strokes(
         sound = KIT_NOTES.get(pitch, "") if channel == 9 else "note"
         files.append(SampleFile(path, sound, pitch, layer + 1, 1))
     return files
+
+
+def play_program(font: Path, program: int, notes: Sequence[Note], samples: int) -> Audio:
+    """Stereo audio of notes played by a program of a SoundFont. Shape: (2, samples).
+
+    Args:
+        font: the SoundFont.
+        program: General MIDI program, 0..127.
+        notes: of one part.
+        samples: how long.
+
+    Raises:
+        TrainingDataError: FluidSynth fails.
+    """
+    ticks = 9600  # a half second
+    events = [(n.start_s, "note_on", n.pitch, n.velocity) for n in notes]
+    events += [(n.end_s, "note_off", n.pitch, 0) for n in notes]
+    track = mido.MidiTrack()
+    track.append(mido.MetaMessage("set_tempo", tempo=500_000))
+    track.append(mido.Message("program_change", program=program))
+    now = 0
+    for time_s, kind, pitch, velocity in sorted(events):
+        place = max(now, round(time_s * 2 * ticks))
+        track.append(mido.Message(kind, note=pitch, velocity=velocity, time=place - now))
+        now = place
+    song = mido.MidiFile(ticks_per_beat=ticks)
+    song.tracks.append(track)
+    audio = _synthesise(font, song)[:, :samples]
+    return np.pad(audio, ((0, 0), (0, samples - audio.shape[1])))
+
+
+def _synthesise(font: Path, song: mido.MidiFile) -> Audio:
+    """What FluidSynth makes of a song, dry. Shape: (2, samples)."""
+    with tempfile.TemporaryDirectory() as folder:
+        score, wave = Path(folder, "song.mid"), Path(folder, "song.wav")
+        song.save(str(score))
+        command = ["fluidsynth", "-n", "-i", "-q", "-R", "0", "-C", "0", "-g", "0.5"]
+        command += ["-o", "synth.dynamic-sample-loading=1"]
+        command += ["-r", str(SAMPLE_RATE), "-O", "s24", "-T", "wav", "-F", str(wave)]
+        done = subprocess.run([*command, str(font), str(score)], capture_output=True, text=True)
+        if done.returncode != 0 or not wave.is_file():
+            last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            raise TrainingDataError(f"{font}: FluidSynth could not play it ({last})")
+        audio = sf.read(str(wave), dtype="float32", always_2d=True)[0]
+    return np.ascontiguousarray(audio.T)
 
 
 def _checked(font: str | Path) -> Path:

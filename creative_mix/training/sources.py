@@ -105,10 +105,12 @@ class PairStudio:
     A pair that cannot be made (a broken file) is replaced by the next that can.
     """
 
-    def __init__(self, material: Material, shape: CropShape, bias_share: float) -> None:
+    def __init__(
+        self, material: Material, shape: CropShape, bias_share: float, loop_share: float = 0.0
+    ) -> None:
         self.shape = shape
         duration_s = max(2.0, shape.frames * HOP_LENGTH / SAMPLE_RATE)
-        self.maker = PairMaker(material, "train", duration_s, bias_share)
+        self.maker = PairMaker(material, "train", duration_s, bias_share, loop_share)
 
     def crop(self, rng: np.random.Generator, place: int) -> Crop:
         """A crop of a new pair."""
