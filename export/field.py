@@ -7,10 +7,10 @@ import math
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.config import ModelConfig
 from creative_mix.model.decoder import decoder_field
-from creative_mix.model.origins import BeginReader
+from creative_mix.model.origins import STRUCK_WITHIN_FRAMES, BeginReader
 from creative_mix.model.pitch import KeyReader
 from creative_mix.model.refiner import DecayLimiter, GainRefiner
-from creative_mix.model.restrike import STRUCK_WITHIN_FRAMES, UNSTRUCK_S
+from creative_mix.model.restrike import UNSTRUCK_S
 from creative_mix.model.ringing import CONTEXT_FRAMES
 
 LEAST_SAMPLES = 2048

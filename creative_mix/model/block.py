@@ -11,19 +11,17 @@ from torch import Tensor
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.decoder import Keys, Strikes
 from creative_mix.model.encoder import log_power, mean_power
-from creative_mix.model.origins import BeginReader, begun
+from creative_mix.model.origins import STRUCK_WITHIN_FRAMES, BeginReader, begun, find_origins
 from creative_mix.model.reader import Reader
 from creative_mix.model.refiner import DecayLimiter, GainRefiner, loudest_ahead
 from creative_mix.model.restrike import (
     KEYS_DELAY,
-    STRUCK_WITHIN_FRAMES,
     UNSTRUCK_S,
     Restrikes,
     Strokes,
     at_attack,
     at_source,
     last_attack,
-    own_origins,
     play,
     prefer,
     remember,
@@ -236,8 +234,8 @@ class Block:
             voiced(times),
             config.attack_window,
         )
-        found = own_origins(
-            self.strikes["offset"].read(lag),
+        found = find_origins(
+            strike_times(self.strikes["offset"].read(lag)),
             sure.read(*around),
             strike_times(times),
             self.voices.read(lag - KEYS_DELAY),

@@ -22,6 +22,11 @@ from torch.nn import functional
 from creative_mix.constants import HOP_LENGTH
 from creative_mix.model.rhythm import VOICES, at_frames, places, ramp
 
+FADE = 96
+"""Samples over which a stream changes over to its new strike."""
+STRUCK_WITHIN = 1323
+"""Samples (30 ms) after a strike within which a piano attack still counts as its own."""
+STRUCK_WITHIN_FRAMES = 4
 INNER = 1
 """Place of the inner voice among the voices."""
 FURTHER = 2
@@ -133,9 +138,6 @@ def find_origins(
     time: Tensor,
     struck: Tensor,
     window: int,
-    ahead: int,
-    in_time: float,
-    fade: float,
 ) -> Origins:
     """The attacks with which the keys began that strikes strike.
 
@@ -145,21 +147,19 @@ def find_origins(
     sure : as ``begun`` has it
     time : samples from the start of each frame to its attack
     struck : (B, V, 88, T) chance that a strike of the voice in a frame strikes a key
-    window : frames behind within which an attack is looked for
-    ahead : frames ahead
-    in_time : samples after a strike up to which an attack counts as before it
-    fade : samples within which that ends
+    window : frames in which an attack is looked for, the last STRUCK_WITHIN_FRAMES of them ahead
 
-    Shape: sure ``window - ahead`` frames, then T and ``ahead`` of them, (B, 88, window + T), time
-    (B, window + T).
+    Shape: sure ``window - STRUCK_WITHIN_FRAMES`` frames, then T and STRUCK_WITHIN_FRAMES of them,
+    (B, 88, window + T), time (B, window + T).
     """
+    ahead = STRUCK_WITHIN_FRAMES
     keys = sure.shape[1]
     index = places(sure.shape[2], sure)
     here = index[window - ahead : -ahead]
     newest = highest_of(torch.where(sure > 0, index, torch.zeros_like(index)), window + 1)
     times = time.unsqueeze(1).expand(-1, keys, -1)
     late = (here - newest) * HOP_LENGTH + strike_time.unsqueeze(1) - at_frames(times, newest)
-    chance = at_frames(sure, newest) * ((late + in_time) / fade + 0.5).clamp(0.0, 1.0)
+    chance = at_frames(sure, newest) * ((late + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
     needed = ramp(chance.unsqueeze(1) * struck, NEEDED_RAMP)
     # What is not a number must not become a place to read from: it is not needed.
     needed = torch.where(needed > 0, needed, torch.zeros_like(needed))

@@ -17,7 +17,17 @@ from torch.nn import functional
 
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.model.config import ModelConfig
-from creative_mix.model.origins import FURTHER, INNER, Origins, begun, find_origins, highest_of
+from creative_mix.model.origins import (
+    FADE,
+    FURTHER,
+    INNER,
+    STRUCK_WITHIN,
+    STRUCK_WITHIN_FRAMES,
+    Origins,
+    begun,
+    find_origins,
+    highest_of,
+)
 from creative_mix.model.reader import Reader
 from creative_mix.model.rhythm import (
     ATTACK_RAMP,
@@ -32,13 +42,8 @@ from creative_mix.model.rhythm import (
     strike_times,
 )
 
-FADE = 96
-"""Samples over which a stream changes over to its new strike."""
 LEAD = 48
 """Samples before the strike at which that change is half done."""
-STRUCK_WITHIN = 1323
-"""Samples (30 ms) after a strike within which a piano attack still counts as its own."""
-STRUCK_WITHIN_FRAMES = 4
 KEYS_DELAY = STRUCK_WITHIN_FRAMES - 1
 """Frames after a strike at which the keys are read that it has struck."""
 UNSTRUCK_S = 3.0
@@ -142,7 +147,8 @@ def _restrike(
     strength = peak_strength(attacks.probability.float(), ATTACK_RAMP)
     series = (strength, voiced(attacks.offset), begun(strength, keys.begins.float()))
     reached, timed, sure = (functional.pad(each, (window - ahead, ahead)) for each in series)
-    origins = own_origins(strikes.offset, sure, timed[:, 0], keys.struck.float(), window)
+    strike_time = strike_times(strikes.offset.float())
+    origins = find_origins(strike_time, sure, timed[:, 0], keys.struck.float(), window)
     last = last_attack(voiced(strikes.offset), reached, timed, window)
     sources = prefer(origins, *last)
 
@@ -191,25 +197,6 @@ def last_attack(
     rest = strike_time - at_frames(time, newest)
     in_time = ((hops + rest + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
     return hops, rest, at_frames(strength, newest) * in_time
-
-
-def own_origins(
-    strike_offset: Tensor, sure: Tensor, time: Tensor, struck: Tensor, window: int
-) -> Origins:
-    """The attacks of the keys that a strike in each frame strikes.
-
-    Shape: strikes (B, T); of attacks as for ``last_attack``, sure (B, 88, window + T).
-    """
-    return find_origins(
-        strike_times(strike_offset.float()),
-        sure,
-        time,
-        struck,
-        window,
-        STRUCK_WITHIN_FRAMES,
-        STRUCK_WITHIN,
-        FADE,
-    )
 
 
 def prefer(origins: Origins, hops: Tensor, rest: Tensor, weight: Tensor) -> Sources:
