@@ -46,6 +46,12 @@ _maker: PairMaker | None = None  # each worker process's own
     "chords beside them (of a SoundFont, where one is given), or both.",
 )
 @click.option(
+    "--synthesised-pianos",
+    default=0.0,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of pairs played by a piano that no samples are of, each time another.",
+)
+@click.option(
     "--soundfont",
     "soundfonts",
     multiple=True,
@@ -71,6 +77,7 @@ def pairs(
     duration: float,
     bias_share: float,
     loop_share: float,
+    synthesised_pianos: float,
     soundfonts: tuple[Path, ...],
     programs: tuple[int, ...],
     workers: int,
@@ -95,7 +102,12 @@ def pairs(
             f"{count - len(seeds)} of {count} pairs are there already; --force makes them anew",
             err=True,
         )
-    settings = (material, soundfonts, programs, split, duration, bias_share, loop_share)
+    shares = {
+        "bias_share": bias_share,
+        "loop_share": loop_share,
+        "synthesised_pianos": synthesised_pianos,
+    }
+    settings = (material, soundfonts, programs, split, duration, shares)
     _make_all(out, seeds, settings, min(workers, max(1, len(seeds))))
     click.echo(f"{count} pairs in {out}")
 
@@ -103,7 +115,7 @@ def pairs(
 def _make_all(
     out: Path,
     seeds: Sequence[int],
-    settings: tuple[Path, tuple[Path, ...], tuple[int, ...], str, float, float, float],
+    settings: tuple[Path, tuple[Path, ...], tuple[int, ...], str, float, dict[str, float]],
     workers: int,
 ) -> None:
     """Make the pairs of some seeds, in this process or in several."""
@@ -135,15 +147,14 @@ def _begin(
     programs: tuple[int, ...],
     split: str,
     duration: float,
-    bias_share: float,
-    loop_share: float,
+    shares: dict[str, float],
 ) -> None:
     from creative_mix.training.material import Material
     from creative_mix.training.pairs import PairMaker
 
     global _maker
     found = Material.from_folder(material, soundfonts, programs)
-    _maker = PairMaker(found, split, duration, bias_share, loop_share)
+    _maker = PairMaker(found, split, duration, **shares)
 
 
 def _make(out: Path, seed: int) -> None:

@@ -18,6 +18,7 @@ from creative_mix.training.instruments import Kit, Piano
 from creative_mix.training.material import Material
 from creative_mix.training.notes import Hit, Note, cut_hits, cut_notes, sort_notes
 from creative_mix.training.samples import Audio
+from creative_mix.training.strings import draw_piano
 from creative_mix.training.synthesis import SynthesisedKit
 from creative_mix.training.truth import add_own_onsets, answer_hits
 
@@ -89,6 +90,7 @@ def compose(
     duration_s: float,
     bias_share: float,
     loop_share: float = 0.0,
+    synthesised_pianos: float = 0.0,
 ) -> Composition:
     """What is played in the pair of a seed.
 
@@ -100,9 +102,13 @@ def compose(
         bias_share: share of pairs with a bias, half of them to target_rhythm, half to input_timbre.
         loop_share: share of pairs whose drums are as in loops: synthesised, or with a bass, a voice
             or chords beside them, or both.
+        synthesised_pianos: share of pairs that a piano plays of which there are no samples.
     """
     rng = stage_rng(seed, "score", split)
     piano = material.pianos[_draw_index(rng, [p.share for p in material.pianos])]
+    strings = stage_rng(seed, "strings", split)
+    if strings.random() < synthesised_pianos:
+        piano = draw_piano(strings)
     kit = material.kits[_draw_index(rng, [k.share for k in material.kits])]
     loop = stage_rng(seed, "loop", split)
     is_loop = loop.random() < loop_share

@@ -101,6 +101,7 @@ class SampledPiano:
         name: what it is called.
         files: its samples.
         store: where decoded samples are kept.
+        levels_db: each layer's own level, softest first; measured where it is not known.
 
     Raises:
         TrainingDataError: there are no samples.
@@ -108,7 +109,13 @@ class SampledPiano:
 
     share = 1.0
 
-    def __init__(self, name: str, files: Sequence[SampleFile], store: SampleStore) -> None:
+    def __init__(
+        self,
+        name: str,
+        files: Sequence[SampleFile],
+        store: SampleStore,
+        levels_db: Sequence[float] | None = None,
+    ) -> None:
         if not files:
             raise TrainingDataError(f"piano {name}: no samples found")
         self.name = name
@@ -119,7 +126,7 @@ class SampledPiano:
         for file in sorted(files, key=lambda f: (f.layer, f.pitch, f.round_robin, str(f.path))):
             self._layers[layers.index(file.layer)].setdefault(file.pitch, []).append(file)
         self._pitches = [np.asarray(sorted(layer)) for layer in self._layers]
-        self._map: VelocityMap | None = None
+        self._map = None if levels_db is None else VelocityMap(levels_db)
 
     def only(self, files: Sequence[SampleFile]) -> SampledPiano:
         """The instrument with some of its samples."""

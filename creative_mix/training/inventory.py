@@ -183,7 +183,10 @@ def _open_material(config: TrainingConfig, shape: CropShape, inventory: Inventor
         f"{len(used.grooves)} grooves and {len(used.performances)} performances"
         + ("" if used.grooves and used.performances else "; what lacks is generated")
     )
-    return PairStudio(material, shape, config.bias_share, config.loop_share)
+    shares = {
+        key: getattr(config, key) for key in ("bias_share", "loop_share", "synthesised_pianos")
+    }
+    return PairStudio(material, shape, **shares)
 
 
 def _without_broken(folder: Path, material: Material, inventory: Inventory) -> Material:

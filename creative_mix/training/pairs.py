@@ -37,6 +37,7 @@ class PairMaker:
         bias_share: share of pairs with a selector bias and a truth to match, 0..1.
         loop_share: share of pairs whose drums are synthesised, or have a bass, a voice or chords
             beside them, or both, 0..1.
+        synthesised_pianos: share of pairs that a piano plays of which there are no samples, 0..1.
 
     Raises:
         TrainingDataError: an argument is out of its range.
@@ -49,6 +50,7 @@ class PairMaker:
         duration_s: float = 10.0,
         bias_share: float = 0.3,
         loop_share: float = 0.0,
+        synthesised_pianos: float = 0.0,
     ) -> None:
         if not 2.0 <= duration_s <= 600.0:
             raise TrainingDataError(f"duration {duration_s} s: must be 2 to 600 s")
@@ -56,11 +58,14 @@ class PairMaker:
             raise TrainingDataError(f"bias share {bias_share}: must be 0 to 1")
         if not 0.0 <= loop_share <= 1.0:
             raise TrainingDataError(f"loop share {loop_share}: must be 0 to 1")
+        if not 0.0 <= synthesised_pianos <= 1.0:
+            raise TrainingDataError(f"synthesised pianos {synthesised_pianos}: must be 0 to 1")
         self.material = material.for_split(split)
         self.split = split
         self.duration_s = float(duration_s)
         self.bias_share = float(bias_share)
         self.loop_share = float(loop_share)
+        self.synthesised_pianos = float(synthesised_pianos)
         self.samples = round(duration_s * SAMPLE_RATE)
 
     def make(self, seed: int) -> Pair:
@@ -121,7 +126,13 @@ class PairMaker:
 
     def _compose(self, seed: int) -> Composition:
         return compose(
-            self.material, seed, self.split, self.duration_s, self.bias_share, self.loop_share
+            self.material,
+            seed,
+            self.split,
+            self.duration_s,
+            self.bias_share,
+            self.loop_share,
+            self.synthesised_pianos,
         )
 
     def _record_drums(self, seed: int, score: Composition) -> Audio:

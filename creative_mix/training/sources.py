@@ -102,15 +102,14 @@ class PairFolder:
 class PairStudio:
     """Crops of pairs that are made when they are asked for, each as long as its crop.
 
-    A pair that cannot be made (a broken file) is replaced by the next that can.
+    A pair that cannot be made (a broken file) is replaced by the next that can. The shares are
+    those of `PairMaker`.
     """
 
-    def __init__(
-        self, material: Material, shape: CropShape, bias_share: float, loop_share: float = 0.0
-    ) -> None:
+    def __init__(self, material: Material, shape: CropShape, **shares: float) -> None:
         self.shape = shape
         duration_s = max(2.0, shape.frames * HOP_LENGTH / SAMPLE_RATE)
-        self.maker = PairMaker(material, "train", duration_s, bias_share, loop_share)
+        self.maker = PairMaker(material, "train", duration_s, **shares)
 
     def crop(self, rng: np.random.Generator, place: int) -> Crop:
         """A crop of a new pair."""
