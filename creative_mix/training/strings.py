@@ -26,9 +26,11 @@ NAME = "synthesised"
 VELOCITIES = (16, 48, 80, 112)
 """One layer for each: as `VelocityMap` centres four."""
 LOWEST, HIGHEST = 21, 108
-LONGEST_S = 8.0
+LONGEST_S = 6.0
 """No stroke sounds longer, seconds."""
 MOST_PARTIALS = 90
+FAINTEST = 3e-4
+"""Modes are left out that begin fainter than this part of the strongest."""
 BLOCK = 512
 """Samples in which a stroke is put together."""
 
@@ -198,12 +200,17 @@ def _sum_modes(amplitudes: NDArray[np.complex128], modes: Array, samples: int) -
 
     Shape: amplitudes (C, M), modes (M,) in 1 / s -> (C, samples).
     """
+    heard = np.abs(amplitudes).max(axis=0)
+    heard = heard > FAINTEST * heard.max()
+    amplitudes, modes = amplitudes[:, heard], modes[heard]
     blocks = -(-samples // BLOCK)
     inside = np.exp(modes[:, None] * (np.arange(BLOCK) / SAMPLE_RATE))
-    begins = np.exp(modes[:, None] * (np.arange(blocks) * BLOCK / SAMPLE_RATE))
-    weighted = amplitudes[:, :, None] * begins  # (C, M, blocks)
-    made = weighted.transpose(0, 2, 1).astype(np.complex64) @ inside.astype(np.complex64)
-    return made.real.reshape(amplitudes.shape[0], -1)[:, :samples].astype(np.float64)
+    begins = np.exp(np.arange(blocks)[:, None] * (modes * BLOCK / SAMPLE_RATE))
+    weighted = amplitudes[:, None] * begins
+    left = np.concatenate([weighted.real, -weighted.imag], 2, dtype=np.float32)
+    right = np.concatenate([inside.real, inside.imag], 0, dtype=np.float32)
+    made: Array = (left @ right).reshape(amplitudes.shape[0], -1)[:, :samples].astype(np.float64)
+    return made
 
 
 def _rise(samples: int, seconds: float) -> Array:
