@@ -52,6 +52,12 @@ _maker: PairMaker | None = None  # each worker process's own
     help="Share of pairs played by a piano that no samples are of, each time another.",
 )
 @click.option(
+    "--exchanged-hands",
+    default=0.0,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of the performances from files whose left hand is another's.",
+)
+@click.option(
     "--soundfont",
     "soundfonts",
     multiple=True,
@@ -78,6 +84,7 @@ def pairs(
     bias_share: float,
     loop_share: float,
     synthesised_pianos: float,
+    exchanged_hands: float,
     soundfonts: tuple[Path, ...],
     programs: tuple[int, ...],
     workers: int,
@@ -106,6 +113,7 @@ def pairs(
         "bias_share": bias_share,
         "loop_share": loop_share,
         "synthesised_pianos": synthesised_pianos,
+        "exchanged_hands": exchanged_hands,
     }
     settings = (material, soundfonts, programs, split, duration, shares)
     _make_all(out, seeds, settings, min(workers, max(1, len(seeds))))

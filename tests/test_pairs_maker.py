@@ -164,7 +164,13 @@ def test_without_midi_files_everything_is_generated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("duration_s", 0.5), ("bias_share", 1.5), ("loop_share", -0.1), ("synthesised_pianos", 2.0)],
+    [
+        ("duration_s", 0.5),
+        ("bias_share", 1.5),
+        ("loop_share", -0.1),
+        ("synthesised_pianos", 2.0),
+        ("exchanged_hands", float("nan")),
+    ],
 )
 def test_arguments_out_of_range(folder: Path, name: str, value: float) -> None:
     with pytest.raises(TrainingDataError, match=str(value)):

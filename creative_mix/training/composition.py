@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from creative_mix.errors import TrainingDataError
 from creative_mix.training import midi
 from creative_mix.training.accompaniment import Accompaniment, draw_accompaniment
 from creative_mix.training.generators import generate_groove, generate_performance
+from creative_mix.training.hands import other_left_hand
 from creative_mix.training.instruments import Kit, Piano
 from creative_mix.training.material import Material
 from creative_mix.training.notes import Hit, Note, cut_hits, cut_notes, sort_notes
@@ -24,6 +26,8 @@ from creative_mix.training.truth import add_own_onsets, answer_hits
 
 Rng = np.random.Generator
 
+GENERATED = "generated"
+"""What the names of generated grooves and performances begin with."""
 BIAS_RANGE = (0.5, 3.0)
 GENERATED_GROOVES = 0.4  # share, where there are files too
 GENERATED_PERFORMANCES = 0.55
@@ -63,6 +67,33 @@ class Composition:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """How often something is out of the ordinary, each 0..1.
+
+    Args:
+        bias_share: pairs with a selector bias and a truth to match, half of them to target_rhythm,
+            half to input_timbre.
+        loop_share: pairs whose drums are as in loops: synthesised, or with a bass, a voice or
+            chords beside them, or both.
+        synthesised_pianos: pairs that a piano plays of which there are no samples.
+        exchanged_hands: played performances whose left hand is another's.
+
+    Raises:
+        TrainingDataError: one is out of its range.
+    """
+
+    bias_share: float = 0.3
+    loop_share: float = 0.0
+    synthesised_pianos: float = 0.0
+    exchanged_hands: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0.0 <= value <= 1.0:
+                raise TrainingDataError(f"{name.replace('_', ' ')} {value}: must be 0 to 1")
+
+
+@dataclass(frozen=True)
 class Groove:
     """Hits of an excerpt, their tempo or None, and when the first bar line comes, in seconds."""
 
@@ -88,9 +119,7 @@ def compose(
     seed: int,
     split: str,
     duration_s: float,
-    bias_share: float,
-    loop_share: float = 0.0,
-    synthesised_pianos: float = 0.0,
+    shares: Shares,
 ) -> Composition:
     """What is played in the pair of a seed.
 
@@ -99,19 +128,16 @@ def compose(
         seed: 0 or more.
         split: the split's name, which makes its pairs differ from another's of the same seed.
         duration_s: how long, seconds.
-        bias_share: share of pairs with a bias, half of them to target_rhythm, half to input_timbre.
-        loop_share: share of pairs whose drums are as in loops: synthesised, or with a bass, a voice
-            or chords beside them, or both.
-        synthesised_pianos: share of pairs that a piano plays of which there are no samples.
+        shares: how often something is out of the ordinary.
     """
     rng = stage_rng(seed, "score", split)
     piano = material.pianos[_draw_index(rng, [p.share for p in material.pianos])]
     strings = stage_rng(seed, "strings", split)
-    if strings.random() < synthesised_pianos:
+    if strings.random() < shares.synthesised_pianos:
         piano = draw_piano(strings)
     kit = material.kits[_draw_index(rng, [k.share for k in material.kits])]
     loop = stage_rng(seed, "loop", split)
-    is_loop = loop.random() < loop_share
+    is_loop = loop.random() < shares.loop_share
     if is_loop and loop.random() < SYNTHESISED_KITS:
         kit = SynthesisedKit()
     hands = kit.has_hands and stage_rng(seed, "hands", split).random() < HAND_GROOVES
@@ -119,6 +145,10 @@ def compose(
     name, notes = draw_performance(
         stage_rng(seed, "performance", split), material, duration_s, groove
     )
+    hands_rng = stage_rng(seed, "left hand", split)
+    if hands_rng.random() < shares.exchanged_hands and not name.startswith(GENERATED):
+        other, left = draw_played(hands_rng, material.performances, duration_s)
+        name, notes = f"{name} over {other}", other_left_hand(notes, left)
     accompaniment = None
     if is_loop and (kit.name != SynthesisedKit.name or loop.random() < ACCOMPANIED):
         accompaniment = draw_accompaniment(loop, duration_s, groove.bpm, groove.first_bar_s)
@@ -126,10 +156,10 @@ def compose(
     truth = answer_hits(notes, hits)
     bias = np.zeros(len(COMPONENT_NAMES), np.float32)
     drawn, size = rng.random(), float(rng.uniform(*BIAS_RANGE))
-    if drawn < bias_share / 2.0:
+    if drawn < shares.bias_share / 2.0:
         bias[COMPONENT_NAMES.index("target_rhythm")] = size
         truth = add_own_onsets(truth, notes, min(1.0, size / BIAS_RANGE[1]))
-    elif drawn < bias_share:
+    elif drawn < shares.bias_share:
         bias[COMPONENT_NAMES.index("input_timbre")] = size
     meta = {"piano": piano.name, "kit": kit.name, "groove": groove.name, "performance": name}
     if accompaniment is not None:
@@ -153,7 +183,7 @@ def draw_groove(rng: Rng, material: Material, duration_s: float, hands: bool = F
         if start > 8.0:
             start = 0.0
         cut = cut_hits(hits, start, duration_s)
-        return Groove(f"generated {style}", cut, bpm, (-start) % bar_s)
+        return Groove(f"{GENERATED} {style}", cut, bpm, (-start) % bar_s)
     file = files[int(rng.integers(len(files)))]
     speed = float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
     played = [replace(h, time_s=h.time_s / speed) for h in _hits_of(file.path)]
@@ -200,7 +230,16 @@ def draw_performance(
             offset -= 240.0 / bpm
         style, notes = generate_performance(rng, duration_s, bpm, offset)
         on_time = [replace(n, start_s=0.0) if -0.06 < n.start_s < 0.0 else n for n in notes]
-        return f"generated {style}", cut_notes(on_time, 0.0, duration_s)
+        return f"{GENERATED} {style}", cut_notes(on_time, 0.0, duration_s)
+    return draw_played(rng, files, duration_s)
+
+
+def draw_played(rng: Rng, files: Sequence[Path], duration_s: float) -> tuple[str, tuple[Note, ...]]:
+    """Name and notes of an excerpt of one of the files, at another tempo and in another key.
+
+    Raises:
+        TrainingDataError: the file has no notes.
+    """
     path = files[int(rng.integers(len(files)))]
     speed = float(np.exp(rng.uniform(np.log(0.7), np.log(1.3))))
     shift = int(rng.integers(-4, 5))

@@ -87,6 +87,8 @@ class TrainingConfig:
     """Share of them whose drums are synthesised, or have a bass, a voice or chords beside them."""
     synthesised_pianos: float = 0.0
     """Share of them that a piano plays of which there are no samples, each time another."""
+    exchanged_hands: float = 0.0
+    """Share of the played performances in them whose left hand is another's."""
     validation: str = ""
     """Folder of ready pairs that are never trained on; empty for no validation."""
 
@@ -257,6 +259,7 @@ def _check(config: TrainingConfig) -> None:
             f"patience={config.patience}: needs `validation`, a folder of pairs to be judged by"
         )
     shares = ("material_share", "unpaired_share", "varied_share", "bias_share", "loop_share")
-    for key in (*shares, "synthesised_pianos", "known_until", "final_rate", "ema_decay"):
+    others = ("synthesised_pianos", "exchanged_hands", "known_until", "final_rate", "ema_decay")
+    for key in (*shares, *others):
         if not 0 <= getattr(config, key) <= 1:
             raise TrainingDataError(f"{key}={getattr(config, key)}: must be 0 to 1")

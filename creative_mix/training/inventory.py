@@ -13,6 +13,7 @@ import soundfile
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.errors import TrainingDataError
 from creative_mix.training import midi
+from creative_mix.training.composition import Shares
 from creative_mix.training.config import TrainingConfig
 from creative_mix.training.dataset import CropShape
 from creative_mix.training.instruments import SampledKit, SampledPiano
@@ -183,9 +184,7 @@ def _open_material(config: TrainingConfig, shape: CropShape, inventory: Inventor
         f"{len(used.grooves)} grooves and {len(used.performances)} performances"
         + ("" if used.grooves and used.performances else "; what lacks is generated")
     )
-    shares = {
-        key: getattr(config, key) for key in ("bias_share", "loop_share", "synthesised_pianos")
-    }
+    shares = {share.name: getattr(config, share.name) for share in dataclasses.fields(Shares)}
     return PairStudio(material, shape, **shares)
 
 

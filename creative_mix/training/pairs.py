@@ -14,7 +14,13 @@ import numpy as np
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.errors import TrainingDataError
 from creative_mix.training import rooms
-from creative_mix.training.composition import BIAS_RANGE, Composition, compose, stage_rng
+from creative_mix.training.composition import (
+    BIAS_RANGE,
+    Composition,
+    Shares,
+    compose,
+    stage_rng,
+)
 from creative_mix.training.material import Material
 from creative_mix.training.notes import Note, sort_notes
 from creative_mix.training.pairfiles import Pair, pair_stems, read_pair, write_pair
@@ -34,10 +40,7 @@ class PairMaker:
         material: instruments and MIDI files.
         split: "train" or "validation"; they share no instruments and no files.
         duration_s: length of a pair, 2 s or more.
-        bias_share: share of pairs with a selector bias and a truth to match, 0..1.
-        loop_share: share of pairs whose drums are synthesised, or have a bass, a voice or chords
-            beside them, or both, 0..1.
-        synthesised_pianos: share of pairs that a piano plays of which there are no samples, 0..1.
+        shares: by name, how often something is out of the ordinary (`Shares`).
 
     Raises:
         TrainingDataError: an argument is out of its range.
@@ -48,24 +51,14 @@ class PairMaker:
         material: Material,
         split: str = "train",
         duration_s: float = 10.0,
-        bias_share: float = 0.3,
-        loop_share: float = 0.0,
-        synthesised_pianos: float = 0.0,
+        **shares: float,
     ) -> None:
         if not 2.0 <= duration_s <= 600.0:
             raise TrainingDataError(f"duration {duration_s} s: must be 2 to 600 s")
-        if not 0.0 <= bias_share <= 1.0:
-            raise TrainingDataError(f"bias share {bias_share}: must be 0 to 1")
-        if not 0.0 <= loop_share <= 1.0:
-            raise TrainingDataError(f"loop share {loop_share}: must be 0 to 1")
-        if not 0.0 <= synthesised_pianos <= 1.0:
-            raise TrainingDataError(f"synthesised pianos {synthesised_pianos}: must be 0 to 1")
         self.material = material.for_split(split)
         self.split = split
         self.duration_s = float(duration_s)
-        self.bias_share = float(bias_share)
-        self.loop_share = float(loop_share)
-        self.synthesised_pianos = float(synthesised_pianos)
+        self.shares = Shares(**shares)
         self.samples = round(duration_s * SAMPLE_RATE)
 
     def make(self, seed: int) -> Pair:
@@ -125,15 +118,7 @@ class PairMaker:
         return stage_rng(seed, stage, self.split)
 
     def _compose(self, seed: int) -> Composition:
-        return compose(
-            self.material,
-            seed,
-            self.split,
-            self.duration_s,
-            self.bias_share,
-            self.loop_share,
-            self.synthesised_pianos,
-        )
+        return compose(self.material, seed, self.split, self.duration_s, self.shares)
 
     def _record_drums(self, seed: int, score: Composition) -> Audio:
         """The drum recording, with room, dynamics, bleed and noise."""

@@ -103,7 +103,7 @@ class PairStudio:
     """Crops of pairs that are made when they are asked for, each as long as its crop.
 
     A pair that cannot be made (a broken file) is replaced by the next that can. The shares are
-    those of `PairMaker`.
+    those of `Shares`.
     """
 
     def __init__(self, material: Material, shape: CropShape, **shares: float) -> None:
