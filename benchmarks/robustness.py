@@ -13,14 +13,12 @@ A pair costs twelve renders of a model, half a minute on one free core.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import scipy.signal
-import soundfile
 
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.evaluation import onsets, scores
@@ -37,15 +35,8 @@ Change = Callable[[Pair, Rng], tuple[Audio, Audio]]
 
 BESIDE_DB = -6.0
 """Level of what sounds beside the drums, against them."""
-
-
-def mp3(audio: Audio) -> Audio:
-    """Audio through MP3 of a low quality (variable rate, mostly below 80 kbit/s)."""
-    coded = io.BytesIO()
-    soundfile.write(coded, audio.T, SAMPLE_RATE, format="MP3", compression_level=0.9)
-    coded.seek(0)
-    back = soundfile.read(coded, dtype="float32", always_2d=True)[0].T[:, : audio.shape[1]]
-    return np.pad(back, ((0, 0), (0, audio.shape[1] - back.shape[1])))
+WORST = 0.9
+"""Quality of MP3: mostly below 80 kbit/s."""
 
 
 def small_speaker(audio: Audio) -> Audio:
@@ -91,14 +82,14 @@ def changes(fonts: tuple[Path, ...]) -> dict[str, Change]:
         "drums with a bass, 6 dB below": beside("bass", fonts),
         "drums with a voice, 6 dB below": beside("voice", fonts),
         "drums with chords, 6 dB below": beside("chords", fonts),
-        "drums through MP3": lambda pair, _: (mp3(pair.drums), pair.piano),
+        "drums through MP3": lambda pair, _: (rooms.code(pair.drums, WORST), pair.piano),
         "drums through a small speaker": lambda pair, _: (small_speaker(pair.drums), pair.piano),
         "drums with noise, 20 dB below": lambda pair, rng: (
             noisy(pair.drums, rng, 20.0),
             pair.piano,
         ),
         "piano 30 dB softer": lambda pair, _: (pair.drums, pair.piano * np.float32(0.0316)),
-        "piano through MP3": lambda pair, _: (pair.drums, mp3(pair.piano)),
+        "piano through MP3": lambda pair, _: (pair.drums, rooms.code(pair.piano, WORST)),
         "piano with noise, 30 dB below": lambda pair, rng: (
             pair.drums,
             noisy(pair.piano, rng, 30.0),

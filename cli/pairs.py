@@ -58,6 +58,18 @@ _maker: PairMaker | None = None  # each worker process's own
     help="Share of the performances from files whose left hand is another's.",
 )
 @click.option(
+    "--soft-share",
+    default=0.0,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of pairs whose recordings were made at too low a level, by up to 36 dB.",
+)
+@click.option(
+    "--coded-share",
+    default=0.0,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of pairs of which one recording, or both, comes through MP3.",
+)
+@click.option(
     "--soundfont",
     "soundfonts",
     multiple=True,
@@ -85,6 +97,8 @@ def pairs(
     loop_share: float,
     synthesised_pianos: float,
     exchanged_hands: float,
+    soft_share: float,
+    coded_share: float,
     soundfonts: tuple[Path, ...],
     programs: tuple[int, ...],
     workers: int,
@@ -114,6 +128,8 @@ def pairs(
         "loop_share": loop_share,
         "synthesised_pianos": synthesised_pianos,
         "exchanged_hands": exchanged_hands,
+        "soft_share": soft_share,
+        "coded_share": coded_share,
     }
     settings = (material, soundfonts, programs, split, duration, shares)
     _make_all(out, seeds, settings, min(workers, max(1, len(seeds))))

@@ -170,11 +170,82 @@ def test_without_midi_files_everything_is_generated(tmp_path: Path) -> None:
         ("loop_share", -0.1),
         ("synthesised_pianos", 2.0),
         ("exchanged_hands", float("nan")),
+        ("soft_share", 1.01),
+        ("coded_share", -1.0),
     ],
 )
 def test_arguments_out_of_range(folder: Path, name: str, value: float) -> None:
     with pytest.raises(TrainingDataError, match=str(value)):
         PairMaker(Material.from_folder(folder), **{name: value})  # type: ignore[arg-type]
+
+
+def test_soft_pairs_are_the_same_but_for_their_levels(folder: Path, pairs: list[Pair]) -> None:
+    """Piano and truth by one gain, the drums by another, or by the same if the truth has them."""
+    maker = PairMaker(Material.from_folder(folder), duration_s=4.0, bias_share=0.6, soft_share=1.0)
+    alike = 0
+    for seed in range(16):
+        before, soft = pairs[seed], maker.make(seed)
+        gains_db = {}
+        for part in PARTS:
+            a, b = getattr(before, part), getattr(soft, part)
+            gain = float(np.vdot(a, b) / np.vdot(a, a))
+            assert np.allclose(b, gain * a, atol=1e-6)
+            gains_db[part] = 20 * np.log10(gain)
+        assert gains_db["piano"] == pytest.approx(gains_db["truth"], abs=0.01)
+        assert all(-36.01 <= gain_db <= 0.0 for gain_db in gains_db.values())
+        together = gains_db["drums"] == pytest.approx(gains_db["piano"], abs=0.01)
+        assert together == bool(soft.bias[COMPONENT_NAMES.index("input_timbre")] > 0)
+        alike += int(together)
+    assert 0 < alike < 16
+    exact = maker.rerender_truth(2, velocity_sigma=0.0, time_sigma_s=0.0)
+    truth = maker.make(2).truth
+    assert np.allclose(exact, truth, atol=0.05 * np.abs(truth).max())
+
+
+def test_coded_pairs_have_the_same_truth(folder: Path, pairs: list[Pair]) -> None:
+    maker = PairMaker(Material.from_folder(folder), duration_s=4.0, bias_share=0.6, coded_share=1.0)
+    changed = {"drums": 0, "piano": 0}
+    for seed in range(16):
+        before, coded = pairs[seed], maker.make(seed)
+        assert np.array_equal(before.truth, coded.truth)
+        has_drums = coded.bias[COMPONENT_NAMES.index("input_timbre")] > 0
+        moved = [p for p in changed if not np.array_equal(getattr(before, p), getattr(coded, p))]
+        assert moved or has_drums
+        assert not (has_drums and "drums" in moved)
+        for part in moved:
+            changed[part] += 1
+            assert getattr(coded, part).dtype == np.float32
+    assert changed["drums"] >= 4 and changed["piano"] >= 6
+
+
+def test_no_soft_and_no_coded_pairs_unless_asked_for(folder: Path, pairs: list[Pair]) -> None:
+    maker = PairMaker(
+        Material.from_folder(folder),
+        duration_s=4.0,
+        bias_share=0.6,
+        soft_share=0.5,
+        coded_share=0.5,
+    )
+    same = [np.array_equal(maker.make(s).piano, pairs[s].piano) for s in range(24)]
+    assert 3 <= sum(same) <= 17
+
+
+def test_a_coder_takes_nothing_but_quality() -> None:
+    """As long, not a sample late, and the less like itself the worse the quality."""
+    rng = np.random.default_rng(4)
+    clicks = np.zeros((2, 30_001), np.float32)
+    clicks[:, 3000:30_000:4000] = 0.5
+    sound = clicks + rng.normal(0.0, 0.02, clicks.shape).astype(np.float32)
+    lost = []
+    for quality in rooms.CODER_QUALITY:
+        back = rooms.code(sound, quality)
+        assert back.shape == sound.shape and back.dtype == np.float32
+        assert [int(np.abs(back[0, p - 500 : p + 500]).argmax()) for p in (7000, 11_000)] == [
+            500
+        ] * 2
+        lost.append(float(np.mean((back - sound) ** 2)))
+    assert 0 < lost[0] < 0.8 * lost[1]
+    assert np.abs(rooms.code(np.zeros((2, 5000), np.float32), 0.5)).max() < 1e-4
 
 
 def test_written_pairs_are_read_as_they_were(tmp_path: Path, pairs: list[Pair]) -> None:

@@ -77,6 +77,8 @@ class Shares:
             chords beside them, or both.
         synthesised_pianos: pairs that a piano plays of which there are no samples.
         exchanged_hands: played performances whose left hand is another's.
+        soft_share: pairs whose recordings were made at too low a level, each by its own.
+        coded_share: pairs of which one recording, or both, comes through MP3.
 
     Raises:
         TrainingDataError: one is out of its range.
@@ -86,6 +88,8 @@ class Shares:
     loop_share: float = 0.0
     synthesised_pianos: float = 0.0
     exchanged_hands: float = 0.0
+    soft_share: float = 0.0
+    coded_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -89,6 +89,10 @@ class TrainingConfig:
     """Share of them that a piano plays of which there are no samples, each time another."""
     exchanged_hands: float = 0.0
     """Share of the played performances in them whose left hand is another's."""
+    soft_share: float = 0.0
+    """Share of them whose recordings were made at too low a level, by up to 36 dB."""
+    coded_share: float = 0.0
+    """Share of them of which one recording, or both, comes through MP3."""
     validation: str = ""
     """Folder of ready pairs that are never trained on; empty for no validation."""
 
@@ -259,7 +263,8 @@ def _check(config: TrainingConfig) -> None:
             f"patience={config.patience}: needs `validation`, a folder of pairs to be judged by"
         )
     shares = ("material_share", "unpaired_share", "varied_share", "bias_share", "loop_share")
-    others = ("synthesised_pianos", "exchanged_hands", "known_until", "final_rate", "ema_decay")
-    for key in (*shares, *others):
+    others = ("synthesised_pianos", "exchanged_hands", "soft_share", "coded_share")
+    rates = ("known_until", "final_rate", "ema_decay")
+    for key in (*shares, *others, *rates):
         if not 0 <= getattr(config, key) <= 1:
             raise TrainingDataError(f"{key}={getattr(config, key)}: must be 0 to 1")

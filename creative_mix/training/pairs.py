@@ -31,6 +31,8 @@ __all__ = ["Pair", "PairMaker", "pair_stems", "read_pair", "write_pair"]
 
 PEAK = 0.97  # of full scale, that nothing clips at 16 bit
 DRUMS_IN_TRUTH = 0.5  # of the drums' level is in the truth at the strongest timbre bias
+SOFTEST_DB = 36.0  # by which a recording's level is too low at most
+CODED_DRUMS, CODED_PIANOS = 0.65, 0.65  # of the coded pairs, in 0.3 both
 
 
 class PairMaker:
@@ -71,6 +73,9 @@ class PairMaker:
         drums = self._record_drums(seed, score)
         piano, (truth,) = self._record_piano(seed, score, [(score.truth, "truth strokes")])
         drums, piano, truth = self._set_levels(score, drums, piano, truth)
+        drums, piano = self._code(seed, score, drums, piano)
+        quieter, softer = self._draw_softness(seed, score)
+        drums, piano, truth = drums * quieter, piano * softer, truth * softer
         return Pair(
             drums=drums,
             piano=piano,
@@ -112,7 +117,7 @@ class PairMaker:
             seed, score, [(score.truth, "truth strokes"), (sort_notes(again), "again strokes")]
         )
         _, _, other = self._set_levels(score, drums, piano, truth, other)
-        return other
+        return other * self._draw_softness(seed, score)[1]
 
     def _rng(self, seed: int, stage: str) -> np.random.Generator:
         return stage_rng(seed, stage, self.split)
@@ -207,6 +212,32 @@ class PairMaker:
             drums, piano, truth = drums * scale, piano * scale, truth * scale
             other = None if other is None else other * scale
         return drums, piano, truth if other is None else other
+
+    def _code(
+        self, seed: int, score: Composition, drums: Audio, piano: Audio
+    ) -> tuple[Audio, Audio]:
+        """The recordings as a lossy coder leaves them, where the pair is such a one.
+
+        Where the truth holds the drums' own sound they stay as they are.
+        """
+        rng = self._rng(seed, "coder")
+        if rng.random() >= self.shares.coded_share:
+            return drums, piano
+        which, qualities = rng.random(), rng.uniform(*rooms.CODER_QUALITY, 2)
+        if which < CODED_DRUMS and not score.bias_to("input_timbre"):
+            drums = rooms.code(drums, qualities[0])
+        if which >= 1 - CODED_PIANOS:
+            piano = rooms.code(piano, qualities[1])
+        return drums, piano
+
+    def _draw_softness(self, seed: int, score: Composition) -> Audio:
+        """Gains of the drums and of the piano. Shape: (2,)."""
+        rng = self._rng(seed, "softness")
+        soft = rng.random() < self.shares.soft_share
+        gains_db = -rng.uniform(0.0, SOFTEST_DB, 2) * soft
+        if score.bias_to("input_timbre"):  # the drums' own sound is in the truth
+            gains_db[0] = gains_db[1]
+        return np.asarray(10.0 ** (gains_db / 20.0), np.float32)
 
 
 def _draw_width(rng: np.random.Generator) -> float:
