@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from trainingkit import tiny, write_pairs
 from creative_mix.errors import ModelFileError, TrainingDataError
 from creative_mix.export.onnx_file import export_onnx
 from creative_mix.model.adoption import adopt
-from creative_mix.model.checkpoint import read_weights
+from creative_mix.model.checkpoint import load_model, read_weights, save_tensors
 from creative_mix.model.system import CreativeMix
 from creative_mix.renderer import WEIGHTS_PATH
 from creative_mix.training.config import TrainingConfig
@@ -104,6 +106,19 @@ def test_the_file_says_how_large_its_model_is(tmp_path: Path) -> None:
     settings.write_text(f'{{"initial": "{WEIGHTS_PATH}"}}')
     found = read_weights(WEIGHTS_PATH)
     assert TrainingConfig.from_file(settings).model == found.config
+
+
+def test_a_file_without_the_newer_sizes_is_of_the_narrower_form(tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL, decoder_expansion=3, key_expansion=2)
+    model = CreativeMix(config)
+    sizes = dataclasses.asdict(config)
+    del sizes["decoder_expansion"], sizes["key_expansion"]
+    path = tmp_path / "before.safetensors"
+    tensors = dict(model.named_parameters())
+    save_tensors(path, tensors, {"model_config": json.dumps(sizes)})
+    loaded = load_model(path)
+    assert loaded.config == config
+    assert all(torch.equal(p, tensors[n]) for n, p in loaded.named_parameters())
 
 
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:

@@ -459,7 +459,7 @@ def test_the_loudest_of_the_next_frames() -> None:
 
 
 def test_pitch_axis_puts_a_tone_on_its_key() -> None:
-    reader = KeyReader()
+    reader = KeyReader(16, 1)
     time = torch.arange(20 * HOP_LENGTH) / 44100
     for key in (28, 40, 60, 80):
         tone = 0.1 * torch.sin(2 * torch.pi * 27.5 * 2 ** (key / 12) * time)[None, None]

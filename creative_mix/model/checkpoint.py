@@ -61,7 +61,7 @@ def weights_of_onnx(path: Path) -> tuple[dict[str, Tensor], ModelConfig]:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if "model_config" not in metadata:
         raise ModelFileError(f"{path}: not a creative-mix model (no model_config in its metadata)")
-    config = ModelConfig(**json.loads(metadata["model_config"]))
+    config = ModelConfig.from_json(metadata["model_config"])
     tensors = {
         item.name.removeprefix("model."): torch.from_numpy(numpy_helper.to_array(item).copy())
         for item in model.graph.initializer
@@ -105,7 +105,7 @@ def read_weights(path: str | Path) -> Weights:
     config = metadata.get("model_config")
     if config is None and "config" in metadata:
         config = json.dumps(json.loads(metadata["config"])["model"])
-    return Weights(tensors, ModelConfig(**json.loads(config)) if config else None)
+    return Weights(tensors, ModelConfig.from_json(config) if config else None)
 
 
 def _tensors_of_torch(path: Path) -> dict[str, Tensor]:

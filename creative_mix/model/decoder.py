@@ -97,7 +97,8 @@ class Decoder(nn.Module):
         self.keys_in = nn.Conv1d(KEYS * (1 + VOICES), width, 1)
         self.in_norm = FrameNorm(width)
         self.blocks = nn.ModuleList(
-            ConvNeXtBlock(width, 5, lookahead=1) for _ in range(config.decoder_blocks)
+            ConvNeXtBlock(width, 5, lookahead=1, expansion=config.decoder_expansion)
+            for _ in range(config.decoder_blocks)
         )
         self.out_norm = FrameNorm(width)
         self.gains = Pointwise(width, SOURCES * BINS)

@@ -70,7 +70,7 @@ class KeyBlock(nn.Module):
     Shape: (B, D, T) -> (B, D, T).
     """
 
-    def __init__(self, dim: int, dilation: int, lookahead: int, expansion: int = 2) -> None:
+    def __init__(self, dim: int, dilation: int, lookahead: int, expansion: int) -> None:
         super().__init__()
         self.depthwise = ContextConv1d(
             dim, dim, 5, lookahead=lookahead, groups=dim, dilation=dilation
@@ -121,7 +121,7 @@ class KeyReader(nn.Module):
     axis: Tensor
     long_axis: Tensor
 
-    def __init__(self, width: int = 320, voice_width: int = 256) -> None:
+    def __init__(self, width: int, expansion: int, voice_width: int = 256) -> None:
         super().__init__()
         bins = 136  # up to the split, and a neighbour or two
         self.long_spectrum = LowSpectrum(self.LONG_WINDOW, bins)
@@ -132,7 +132,7 @@ class KeyReader(nn.Module):
         self.register_buffer("axis", axis, persistent=False)
         self.enter = ContextConv1d(_ROWS, width, 3, lookahead=1)
         self.in_norm = FrameNorm(width)
-        self.blocks = nn.ModuleList(KeyBlock(width, *each) for each in self.BLOCKS)
+        self.blocks = nn.ModuleList(KeyBlock(width, *each, expansion) for each in self.BLOCKS)
         self.out_norm = FrameNorm(width)
         self.leave = nn.Conv1d(width, KEYS, 1)
         self.voices_in = nn.Conv1d(width + 3 * KEYS, voice_width, 1)

@@ -113,7 +113,7 @@ class CreativeMix(nn.Module):
         self.permit = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
         self.permit_own = nn.Conv1d(config.encoding_dim, VOICES, 1, bias=False)
         self.drum_tone = nn.Parameter(torch.zeros(BINS))
-        self.key_reader = KeyReader(config.key_width)
+        self.key_reader = KeyReader(config.key_width, config.key_expansion)
         self.begin_reader = BeginReader()
         self.decoder = Decoder(config)
         nn.init.zeros_(self.permit_own.weight)

@@ -74,8 +74,8 @@ class PairMaker:
         piano, (truth,) = self._record_piano(seed, score, [(score.truth, "truth strokes")])
         drums, piano, truth = self._set_levels(score, drums, piano, truth)
         drums, piano = self._code(seed, score, drums, piano)
-        quieter, softer = self._draw_softness(seed, score)
-        drums, piano, truth = drums * quieter, piano * softer, truth * softer
+        drum_gain, piano_gain = self._draw_softness(seed, score)
+        drums, piano, truth = drums * drum_gain, piano * piano_gain, truth * piano_gain
         return Pair(
             drums=drums,
             piano=piano,

@@ -2,7 +2,7 @@
 
 import { readModel } from "./model.mjs";
 
-export const CHUNK_FRAMES = 1536; // frames of the result that one call makes: 17.8 s
+export const CHUNK_FRAMES = 640; // frames of the result that one call makes: 7.4 s
 
 export class Renderer {
   /**
