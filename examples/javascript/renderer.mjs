@@ -2,7 +2,7 @@
 
 import { readModel } from "./model.mjs";
 
-export const CHUNK_FRAMES = 640; // frames of the result that one call makes: 7.4 s
+export const CHUNK_FRAMES = 736; // frames of the result that one call makes: 8.5 s
 
 export class Renderer {
   /**

@@ -10,7 +10,7 @@ import wave
 import numpy as np
 import onnxruntime
 
-CHUNK_FRAMES = 640  # frames of the result that one call makes: 7.4 s
+CHUNK_FRAMES = 736  # frames of the result that one call makes: 8.5 s
 
 
 def render(session, drums, piano, bias=None, chunk_frames=CHUNK_FRAMES):
