@@ -32,7 +32,7 @@ __all__ = ["Pair", "PairMaker", "pair_stems", "read_pair", "write_pair"]
 PEAK = 0.97  # of full scale, that nothing clips at 16 bit
 DRUMS_IN_TRUTH = 0.5  # of the drums' level is in the truth at the strongest timbre bias
 SOFTEST_DB = 36.0  # by which a recording's level is too low at most
-CODED_DRUMS, CODED_PIANOS = 0.65, 0.65  # of the coded pairs, in 0.3 both
+CODED = 0.65  # share of the coded pairs in which the drums are, and the piano; in 0.3 both
 
 
 class PairMaker:
@@ -224,9 +224,9 @@ class PairMaker:
         if rng.random() >= self.shares.coded_share:
             return drums, piano
         which, qualities = rng.random(), rng.uniform(*rooms.CODER_QUALITY, 2)
-        if which < CODED_DRUMS and not score.bias_to("input_timbre"):
+        if which < CODED and not score.bias_to("input_timbre"):
             drums = rooms.code(drums, qualities[0])
-        if which >= 1 - CODED_PIANOS:
+        if which >= 1 - CODED:
             piano = rooms.code(piano, qualities[1])
         return drums, piano
 
