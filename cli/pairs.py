@@ -52,6 +52,12 @@ _maker: PairMaker | None = None  # each worker process's own
     help="Share of pairs played by a piano that no samples are of, each time another.",
 )
 @click.option(
+    "--voiced-share",
+    default=0.0,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of pairs whose recorded piano sounds as if it were another, each time otherwise.",
+)
+@click.option(
     "--exchanged-hands",
     default=0.0,
     type=click.FloatRange(0.0, 1.0),
@@ -96,6 +102,7 @@ def pairs(
     bias_share: float,
     loop_share: float,
     synthesised_pianos: float,
+    voiced_share: float,
     exchanged_hands: float,
     soft_share: float,
     coded_share: float,
@@ -127,6 +134,7 @@ def pairs(
         "bias_share": bias_share,
         "loop_share": loop_share,
         "synthesised_pianos": synthesised_pianos,
+        "voiced_share": voiced_share,
         "exchanged_hands": exchanged_hands,
         "soft_share": soft_share,
         "coded_share": coded_share,

@@ -23,6 +23,7 @@ from creative_mix.training.samples import Audio
 from creative_mix.training.strings import draw_piano
 from creative_mix.training.synthesis import SynthesisedKit
 from creative_mix.training.truth import add_own_onsets, answer_hits
+from creative_mix.training.voicing import voice
 
 Rng = np.random.Generator
 
@@ -76,6 +77,7 @@ class Shares:
         loop_share: pairs whose drums are as in loops: synthesised, or with a bass, a voice or
             chords beside them, or both.
         synthesised_pianos: pairs that a piano plays of which there are no samples.
+        voiced_share: pairs of a recorded piano that sound as if it were another.
         exchanged_hands: played performances whose left hand is another's.
         soft_share: pairs whose recordings were made at too low a level, each by its own.
         coded_share: pairs of which one recording, or both, comes through MP3.
@@ -87,6 +89,7 @@ class Shares:
     bias_share: float = 0.3
     loop_share: float = 0.0
     synthesised_pianos: float = 0.0
+    voiced_share: float = 0.0
     exchanged_hands: float = 0.0
     soft_share: float = 0.0
     coded_share: float = 0.0
@@ -139,6 +142,10 @@ def compose(
     strings = stage_rng(seed, "strings", split)
     if strings.random() < shares.synthesised_pianos:
         piano = draw_piano(strings)
+    else:
+        voicing = stage_rng(seed, "voicing", split)
+        if voicing.random() < shares.voiced_share:
+            piano = voice(piano.sampled(), voicing)
     kit = material.kits[_draw_index(rng, [k.share for k in material.kits])]
     loop = stage_rng(seed, "loop", split)
     is_loop = loop.random() < shares.loop_share

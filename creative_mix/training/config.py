@@ -87,6 +87,8 @@ class TrainingConfig:
     """Share of them whose drums are synthesised, or have a bass, a voice or chords beside them."""
     synthesised_pianos: float = 0.0
     """Share of them that a piano plays of which there are no samples, each time another."""
+    voiced_share: float = 0.0
+    """Share of them whose recorded piano sounds as if it were another, each time otherwise."""
     exchanged_hands: float = 0.0
     """Share of the played performances in them whose left hand is another's."""
     soft_share: float = 0.0
@@ -263,7 +265,7 @@ def _check(config: TrainingConfig) -> None:
             f"patience={config.patience}: needs `validation`, a folder of pairs to be judged by"
         )
     shares = ("material_share", "unpaired_share", "varied_share", "bias_share", "loop_share")
-    others = ("synthesised_pianos", "exchanged_hands", "soft_share", "coded_share")
+    others = ("synthesised_pianos", "voiced_share", "exchanged_hands", "soft_share", "coded_share")
     rates = ("known_until", "final_rate", "ema_decay")
     for key in (*shares, *others, *rates):
         if not 0 <= getattr(config, key) <= 1:

@@ -74,6 +74,10 @@ class Piano(Protocol):
         """Stereo audio of the notes. Shape: (2, samples)."""
         ...
 
+    def sampled(self) -> SampledPiano:
+        """It as recorded strokes."""
+        ...
+
 
 class Kit(Protocol):
     """Anything that plays hits."""
@@ -120,7 +124,7 @@ class SampledPiano:
             raise TrainingDataError(f"piano {name}: no samples found")
         self.name = name
         self.files = tuple(files)
-        self._store = store
+        self.store = store
         layers = sorted({f.layer for f in files})
         self._layers: list[dict[int, list[SampleFile]]] = [{} for _ in layers]
         for file in sorted(files, key=lambda f: (f.layer, f.pitch, f.round_robin, str(f.path))):
@@ -128,9 +132,13 @@ class SampledPiano:
         self._pitches = [np.asarray(sorted(layer)) for layer in self._layers]
         self._map = None if levels_db is None else VelocityMap(levels_db)
 
+    def sampled(self) -> SampledPiano:
+        """Itself."""
+        return self
+
     def only(self, files: Sequence[SampleFile]) -> SampledPiano:
         """The instrument with some of its samples."""
-        return SampledPiano(self.name, files, self._store)
+        return SampledPiano(self.name, files, self.store)
 
     @property
     def velocity_map(self) -> VelocityMap:
@@ -139,7 +147,7 @@ class SampledPiano:
             levels = []
             for layer, pitches in zip(self._layers, self._pitches, strict=True):
                 some = [p for p in pitches if 40 <= p <= 84][::3] or list(pitches)
-                peaks = [self._store.get(layer[int(p)][0].path).peak_db for p in some]
+                peaks = [self.store.get(layer[int(p)][0].path).peak_db for p in some]
                 levels.append(float(np.median(peaks)))
             self._map = VelocityMap(levels)
         return self._map
@@ -158,7 +166,7 @@ class SampledPiano:
             nearest = int(pitches[np.argmin(np.abs(pitches - note.pitch))])
             takes = self._layers[layer][nearest]
             take = takes[int(rng.integers(len(takes)))]
-            stroke = self._store.get(take.path, float(note.pitch - nearest))
+            stroke = self.store.get(take.path, float(note.pitch - nearest))
             gain = mapping.gain(note.velocity, layer)
             if not mapping.natural:  # every file was levelled by itself
                 gain *= 10.0 ** ((mapping.own[layer] - stroke.peak_db) / 20.0)

@@ -52,12 +52,16 @@ class SoundFontPiano:
 
     def play(self, notes: Sequence[Note], samples: int, rng: np.random.Generator) -> Audio:
         """Stereo audio of the notes. Shape: (2, samples)."""
+        return self.sampled().play(notes, samples, rng)
+
+    def sampled(self) -> SampledPiano:
+        """Its strokes, rendered now where they were not yet."""
         if self._sampled is None:
             files = render_strokes(
                 self._font, 0, self._program, PIANO_PITCHES, 6.0, f"{self.name}/", self._store
             )
             self._sampled = SampledPiano(self.name, files, self._store)
-        return self._sampled.play(notes, samples, rng)
+        return self._sampled
 
 
 class SoundFontKit:
