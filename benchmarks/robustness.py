@@ -3,8 +3,9 @@
     python benchmarks/robustness.py data/validation --count 12 --soundfont FluidR3_GM.sf2 \
         --before old.onnx --json robustness.json
 
-The truth stays that of the clean pair, so that its mel distance and the onset F against its known
-strikes tell what was lost; chance stands beside onset F. A bass, a voice and chords are of a
+Recordings are rendered as the program does it, with their levels brought to where the model is at
+home. The truth stays that of the clean pair, so that its mel distance and the onset F against its
+known strikes tell what was lost; chance stands beside onset F. A bass, a voice and chords are of a
 SoundFont where one is given, else plain tones. All that is drawn follows from a pair's place.
 
 A pair costs twelve renders of a model, half a minute on one free core.
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import scipy.signal
 
+from creative_mix.api import render
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.evaluation import onsets, scores
 from creative_mix.evaluation.features import Features
@@ -99,7 +101,10 @@ def changes(fonts: tuple[Path, ...]) -> dict[str, Change]:
 
 def measure(renderer: Renderer, pair: Pair, drums: Audio, piano: Audio) -> dict[str, float]:
     """The figures of one render."""
-    truth, output = Features(pair.truth), Features(renderer.render(drums, piano))
+    truth, output = (
+        Features(pair.truth),
+        Features(render(drums, piano, SAMPLE_RATE, renderer=renderer)),
+    )
     found = output.onsets_s
     return {
         "mel": scores.mel_distance(output, truth),
