@@ -23,7 +23,7 @@ HIGHEST_PEAK = 1e30
 SILENT_PEAK = 1e-5
 """Peak, -100 dBFS, below which a recording counts as silence."""
 
-INPUT_LUFS = (-32.0, -8.0)
+INPUT_LUFS = (-40.0, -8.0)
 """What the model hears lies within: quieter and louder recordings are brought to the bounds."""
 
 
@@ -116,7 +116,7 @@ class Recording:
 
     @property
     def input_gain(self) -> float:
-        """Brings the level to where the model is at home; 1 for most recordings."""
+        """Brings the level to where the model is at home; 1 for nearly every recording."""
         loudness = self.meter.loudness_lufs
         if not math.isfinite(loudness):
             # What has a level and no loudness, a steady offset above all.
