@@ -14,6 +14,7 @@ from creative_mix.constants import COMPONENT_NAMES
 from creative_mix.errors import TrainingDataError
 from creative_mix.training import midi
 from creative_mix.training.accompaniment import Accompaniment, draw_accompaniment
+from creative_mix.training.draws import log_uniform
 from creative_mix.training.generators import generate_groove, generate_performance
 from creative_mix.training.hands import other_left_hand
 from creative_mix.training.instruments import Kit, Piano
@@ -196,7 +197,7 @@ def draw_groove(rng: Rng, material: Material, duration_s: float, hands: bool = F
         cut = cut_hits(hits, start, duration_s)
         return Groove(f"{GENERATED} {style}", cut, bpm, (-start) % bar_s)
     file = files[int(rng.integers(len(files)))]
-    speed = float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
+    speed = log_uniform(rng, 0.8, 1.25)
     played = [replace(h, time_s=h.time_s / speed) for h in _hits_of(file.path)]
     if not played:
         raise TrainingDataError(f"{file.path}: no drum hits in it")
@@ -252,7 +253,7 @@ def draw_played(rng: Rng, files: Sequence[Path], duration_s: float) -> tuple[str
         TrainingDataError: the file has no notes.
     """
     path = files[int(rng.integers(len(files)))]
-    speed = float(np.exp(rng.uniform(np.log(0.7), np.log(1.3))))
+    speed = log_uniform(rng, 0.7, 1.3)
     shift = int(rng.integers(-4, 5))
     played = [
         Note(n.start_s / speed, n.end_s / speed, n.pitch + shift, n.velocity)

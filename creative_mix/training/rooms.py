@@ -11,6 +11,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from creative_mix.constants import SAMPLE_RATE
+from creative_mix.training.draws import log_uniform
 
 Audio = NDArray[np.float32]
 Rng = np.random.Generator
@@ -47,7 +48,7 @@ def draw_room(rng: Rng) -> Audio:
     Shape:
         (2, taps).
     """
-    rt60_s = float(np.exp(rng.uniform(np.log(0.15), np.log(2.2))))
+    rt60_s = log_uniform(rng, 0.15, 2.2)
     wet_db = float(rng.uniform(-26.0, -6.0))
     taps = int(min(rt60_s, 1.6) * SAMPLE_RATE)
     time_s = np.arange(taps, dtype=np.float32) / np.float32(SAMPLE_RATE)
@@ -76,7 +77,7 @@ def draw_equaliser(rng: Rng) -> NDArray[np.float64]:
     """Second-order sections of up to two peaks, two shelves and, seldom, a low-pass."""
     sections = []
     for _ in range(int(rng.integers(0, 3))):
-        frequency = float(np.exp(rng.uniform(np.log(120.0), np.log(8000.0))))
+        frequency = log_uniform(rng, 120.0, 8000.0)
         sections.append(peak_section(frequency, float(rng.normal(0.0, 3.5)), rng.uniform(0.5, 2.0)))
     if rng.random() < 0.5:
         sections.append(shelf_section(rng.uniform(80.0, 300.0), float(rng.normal(0.0, 3.5)), False))

@@ -16,6 +16,7 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from creative_mix.constants import SAMPLE_RATE
+from creative_mix.training.draws import log_uniform
 from creative_mix.training.instruments import SampledPiano
 from creative_mix.training.samples import Audio, SampleFile, SampleStore, Stroke, shift_pitch
 
@@ -86,13 +87,13 @@ class PianoBody:
             seed=int(rng.integers(2**62)),
             stiffness=(10.0 ** rng.uniform(-4.3, -3.6), rng.uniform(1.5, 2.2)),
             strike_place=rng.uniform(1 / 9.5, 1 / 6.5),
-            hardness_hz=np.exp(rng.uniform(np.log(900.0), np.log(4500.0))),
+            hardness_hz=log_uniform(rng, 900.0, 4500.0),
             softening=rng.uniform(0.2, 0.9),
             slope=rng.uniform(0.2, 1.2),
             board_db=waves,
             thin_hz=rng.uniform(40.0, 130.0),
-            ring_s=np.exp(rng.uniform(np.log(4.0), np.log(16.0))),
-            damping_hz=np.exp(rng.uniform(np.log(700.0), np.log(4000.0))),
+            ring_s=log_uniform(rng, 4.0, 16.0),
+            damping_hz=log_uniform(rng, 700.0, 4000.0),
             prompt=(rng.uniform(2.0, 6.0), rng.uniform(0.5, 0.95)),
             detuning_cents=(abs(rng.normal(0.0, 0.8)), abs(rng.normal(0.0, 2.5))),
             dynamics=rng.uniform(1.15, 2.1),
@@ -155,7 +156,7 @@ class PianoBody:
     def _knock(self, rng: Rng, samples: int, velocity: float) -> Array:
         """The hammer's and the key's noise, stereo."""
         count = min(samples, int(0.25 * SAMPLE_RATE))
-        high_hz = np.exp(rng.uniform(np.log(400.0), np.log(3000.0)))
+        high_hz = log_uniform(rng, 400.0, 3000.0)
         band = scipy.signal.butter(2, (60.0, high_hz), "bandpass", fs=SAMPLE_RATE, output="sos")
         noise = scipy.signal.sosfilt(band, rng.standard_normal((2, count)))
         noise *= np.exp(-np.arange(count) / SAMPLE_RATE / rng.uniform(0.008, 0.04))

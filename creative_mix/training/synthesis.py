@@ -13,6 +13,7 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from creative_mix.constants import SAMPLE_RATE
+from creative_mix.training.draws import log_uniform
 from creative_mix.training.instruments import SampledKit
 from creative_mix.training.notes import Hit
 from creative_mix.training.rooms import saturate
@@ -46,7 +47,7 @@ def draw_kit(rng: Rng) -> SampledKit:
     store = SampleStore()
     drive = float(rng.uniform(0.5, 4.0)) if rng.random() < 0.3 else 0.0
     hold = int(rng.integers(2, 9)) if rng.random() < 0.2 else 1
-    length = float(np.exp(rng.uniform(np.log(0.4), np.log(1.6))))
+    length = log_uniform(rng, 0.4, 1.6)
     tune = float(rng.normal(0.0, 3.0))
     files = []
     for sound, draw in _SOUNDS.items():
@@ -68,11 +69,6 @@ def _time(seconds: float) -> Sound:
     return np.arange(count, dtype=np.float32) / np.float32(SAMPLE_RATE)
 
 
-def _between(rng: Rng, low: float, high: float) -> float:
-    """A value between two, drawn alike in every octave."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
 def _noise(rng: Rng, count: int, low: float, high: float) -> Sound:
     """Noise between two frequencies, peak 1."""
     edges = (low, min(high, 21000.0))
@@ -92,11 +88,11 @@ def _membrane(low_hz: float, high_hz: float, decay_s: float, bend: float) -> _Dr
     """Kicks, toms and hand drums: a tone that falls (or, bent upwards, rises), and a knock."""
 
     def draw(rng: Rng, length: float, tune: float) -> Sound:
-        decay = decay_s * length * _between(rng, 0.6, 1.6)
+        decay = decay_s * length * log_uniform(rng, 0.6, 1.6)
         time_s = _time(6.0 * decay)
         start = bend ** float(rng.uniform(-0.1, 1.0))
-        pitch_hz = _between(rng, low_hz, high_hz) * tune
-        phase = _swept(time_s, pitch_hz, start, _between(rng, 0.004, 0.08))
+        pitch_hz = log_uniform(rng, low_hz, high_hz) * tune
+        phase = _swept(time_s, pitch_hz, start, log_uniform(rng, 0.004, 0.08))
         tone = np.sin(phase)
         if rng.random() < 0.4:  # partials of a skin
             for ratio in (1.59, 2.14, 2.3)[: int(rng.integers(1, 4))]:
@@ -104,29 +100,31 @@ def _membrane(low_hz: float, high_hz: float, decay_s: float, bend: float) -> _Dr
                 quick = np.exp(-time_s / np.float32(decay * 0.5))
                 tone = tone + np.float32(part) * quick * np.sin(np.float32(ratio) * phase)
         tone = tone * np.exp(-time_s / np.float32(decay))
-        knock = _noise(rng, time_s.size, 300.0, _between(rng, 1500.0, 12000.0))
-        knock *= np.exp(-time_s / np.float32(_between(rng, 0.001, 0.012)))
+        knock = _noise(rng, time_s.size, 300.0, log_uniform(rng, 1500.0, 12000.0))
+        knock *= np.exp(-time_s / np.float32(log_uniform(rng, 0.001, 0.012)))
         return tone + np.float32(rng.uniform(0.0, 0.7)) * knock
 
     return draw
 
 
 def _snare(rng: Rng, length: float, tune: float) -> Sound:
-    decay = _between(rng, 0.04, 0.18) * length
+    decay = log_uniform(rng, 0.04, 0.18) * length
     time_s = _time(6.0 * decay)
-    phase = _swept(time_s, _between(rng, 140.0, 340.0) * tune, 1.6, 0.02)
+    phase = _swept(time_s, log_uniform(rng, 140.0, 340.0) * tune, 1.6, 0.02)
     body = np.sin(phase) * np.exp(-time_s / np.float32(decay * rng.uniform(0.3, 1.0)))
-    wires = _noise(rng, time_s.size, _between(rng, 300.0, 2500.0), _between(rng, 5000.0, 16000.0))
+    wires = _noise(
+        rng, time_s.size, log_uniform(rng, 300.0, 2500.0), log_uniform(rng, 5000.0, 16000.0)
+    )
     wires *= np.exp(-time_s / np.float32(decay))
     return np.float32(rng.uniform(0.1, 1.0)) * body + np.float32(rng.uniform(0.3, 1.0)) * wires
 
 
 def _clap(rng: Rng, length: float, tune: float) -> Sound:
-    decay = _between(rng, 0.04, 0.2) * length
+    decay = log_uniform(rng, 0.04, 0.2) * length
     time_s = _time(6.0 * decay)
-    noise = _noise(rng, time_s.size, 500.0 * tune, _between(rng, 2000.0, 9000.0))
+    noise = _noise(rng, time_s.size, 500.0 * tune, log_uniform(rng, 2000.0, 9000.0))
     shape = np.zeros_like(time_s)
-    gap = round(_between(rng, 0.006, 0.014) * SAMPLE_RATE)
+    gap = round(log_uniform(rng, 0.006, 0.014) * SAMPLE_RATE)
     for burst in range(int(rng.integers(1, 4))):
         begin = burst * gap
         shape[begin:] = np.maximum(
@@ -140,14 +138,14 @@ def _metal(low_s: float, high_s: float) -> _Draw:
     """Hats and cymbals: noise, or six square waves that do not fit together, high-passed."""
 
     def draw(rng: Rng, length: float, tune: float) -> Sound:
-        decay = _between(rng, low_s, high_s) * length
+        decay = log_uniform(rng, low_s, high_s) * length
         time_s = _time(6.0 * decay)
-        low_hz = _between(rng, 2500.0, 9000.0)
+        low_hz = log_uniform(rng, 2500.0, 9000.0)
         sound = _noise(rng, time_s.size, low_hz, 20000.0)
         if rng.random() < 0.5:
             squares = np.zeros_like(time_s)
             for _ in range(6):
-                phase = np.float32(2.0 * np.pi * _between(rng, 250.0, 1400.0) * tune) * time_s
+                phase = np.float32(2.0 * np.pi * log_uniform(rng, 250.0, 1400.0) * tune) * time_s
                 squares += np.sign(np.sin(phase))
             high = scipy.signal.butter(2, low_hz, "highpass", fs=SAMPLE_RATE, output="sos")
             ring = scipy.signal.sosfilt(high, squares).astype(np.float32)
@@ -160,9 +158,9 @@ def _metal(low_s: float, high_s: float) -> _Draw:
 
 def _knock(rng: Rng, length: float, tune: float) -> Sound:
     """Sticks, blocks and claves: a short tone, or a short resonance of noise."""
-    decay = _between(rng, 0.005, 0.04) * length
+    decay = log_uniform(rng, 0.005, 0.04) * length
     time_s = _time(6.0 * decay)
-    pitch_hz = _between(rng, 500.0, 3000.0) * tune
+    pitch_hz = log_uniform(rng, 500.0, 3000.0) * tune
     if rng.random() < 0.5:
         sound = np.sin(np.float32(2.0 * np.pi * pitch_hz) * time_s)
     else:
@@ -172,10 +170,10 @@ def _knock(rng: Rng, length: float, tune: float) -> Sound:
 
 def _bell(rng: Rng, length: float, tune: float) -> Sound:
     """Cowbells and metal: one tone that modulates another."""
-    decay = _between(rng, 0.03, 0.3) * length
+    decay = log_uniform(rng, 0.03, 0.3) * length
     time_s = _time(6.0 * decay)
-    pitch_hz = _between(rng, 300.0, 1800.0) * tune
-    index = np.float32(_between(rng, 0.3, 8.0)) * np.exp(-time_s / np.float32(decay * 0.5))
+    pitch_hz = log_uniform(rng, 300.0, 1800.0) * tune
+    index = np.float32(log_uniform(rng, 0.3, 8.0)) * np.exp(-time_s / np.float32(decay * 0.5))
     ratio = float(rng.uniform(0.4, 4.0))
     other = np.sin(np.float32(2.0 * np.pi * pitch_hz * ratio) * time_s)
     phase = np.float32(2.0 * np.pi * pitch_hz) * time_s + index * other
@@ -183,10 +181,10 @@ def _bell(rng: Rng, length: float, tune: float) -> Sound:
 
 
 def _shaker(rng: Rng, length: float, tune: float) -> Sound:
-    decay = _between(rng, 0.015, 0.07) * length
+    decay = log_uniform(rng, 0.015, 0.07) * length
     time_s = _time(6.0 * decay)
-    noise = _noise(rng, time_s.size, _between(rng, 2500.0, 6000.0), 18000.0)
-    rise = 1.0 - np.exp(-time_s / np.float32(_between(rng, 0.0005, 0.006)))
+    noise = _noise(rng, time_s.size, log_uniform(rng, 2500.0, 6000.0), 18000.0)
+    rise = 1.0 - np.exp(-time_s / np.float32(log_uniform(rng, 0.0005, 0.006)))
     return noise * rise * np.exp(-time_s / np.float32(decay))
 
 

@@ -17,6 +17,7 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from creative_mix.constants import SAMPLE_RATE
+from creative_mix.training.draws import log_uniform
 from creative_mix.training.instruments import SampledPiano
 from creative_mix.training.rooms import peak_section, shelf_section
 from creative_mix.training.samples import SampleFile, SampleStore, Stroke
@@ -57,9 +58,9 @@ class Voicing:
             pitch: of the key.
             decay_db: of the piano, about which its keys' lie.
         """
-        partial = float(np.exp(rng.uniform(0.0, np.log(HIGHEST_PARTIAL))))
+        partial = log_uniform(rng, 1.0, HIGHEST_PARTIAL)
         hertz = min(440.0 * 2.0 ** ((pitch - 69) / 12.0) * partial, 12_000.0)
-        bright = float(np.exp(rng.uniform(np.log(1500.0), np.log(9000.0))))
+        bright = log_uniform(rng, 1500.0, 9000.0)
         sections = [
             peak_section(hertz, float(rng.normal(0.0, 3.5)), float(rng.uniform(0.5, 2.0))),
             shelf_section(bright, float(rng.normal(0.0, 3.0)), True),
