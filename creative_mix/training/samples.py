@@ -97,8 +97,13 @@ class SampleStore:
         kept = self._kept.get((key, semitones))
         if kept is not None:
             return kept
+        return self.put(key, self._make(path, semitones), semitones)
+
+    def _make(self, path: Path, semitones: float) -> Audio:
+        """A stroke's stereo audio that is not kept. Shape: (2, samples)."""
+        key = str(path)
         audio = self._pinned[key] if key in self._pinned else read_sample(path)
-        return self.put(key, shift_pitch(audio, semitones), semitones)
+        return shift_pitch(audio, semitones)
 
 
 def read_sample(path: Path) -> Audio:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.training.draws import log_uniform
 from creative_mix.training.instruments import SampledPiano
-from creative_mix.training.samples import Audio, SampleFile, SampleStore, Stroke, shift_pitch
+from creative_mix.training.samples import Audio, SampleFile, SampleStore, shift_pitch
 
 Rng = np.random.Generator
 Array = NDArray[np.float64]
@@ -186,13 +186,10 @@ class _Workshop(SampleStore):
         self._body = body
         self._files = {file.path: file for file in files}
 
-    def get(self, path: Path, semitones: float = 0.0) -> Stroke:
-        kept = self._kept.get((str(path), semitones))
-        if kept is not None:
-            return kept
+    def _make(self, path: Path, semitones: float) -> Audio:
         file = self._files[path]
         audio = self._body.stroke(file.pitch, VELOCITIES[file.layer - 1])
-        return self.put(str(path), shift_pitch(audio, semitones), semitones)
+        return shift_pitch(audio, semitones)
 
 
 def _sum_modes(amplitudes: NDArray[np.complex128], modes: Array, samples: int) -> Array:

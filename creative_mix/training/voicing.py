@@ -20,7 +20,7 @@ from creative_mix.constants import SAMPLE_RATE
 from creative_mix.training.draws import log_uniform
 from creative_mix.training.instruments import SampledPiano
 from creative_mix.training.rooms import peak_section, shelf_section
-from creative_mix.training.samples import SampleFile, SampleStore, Stroke
+from creative_mix.training.samples import Audio, SampleFile, SampleStore, Stroke
 
 Rng = np.random.Generator
 
@@ -71,7 +71,7 @@ class Voicing:
             decay_db + float(rng.normal(0.0, 1.5)),
         )
 
-    def apply(self, stroke: Stroke) -> NDArray[np.float32]:
+    def apply(self, stroke: Stroke) -> Audio:
         """The stroke's audio as this key sounds. Shape: (2, samples)."""
         samples = min(stroke.data.shape[1], round(LONGEST_S * SAMPLE_RATE))
         time_s = (np.arange(samples) - stroke.attack) / SAMPLE_RATE
@@ -93,11 +93,8 @@ def voice(piano: SampledPiano, rng: Rng) -> SampledPiano:
     pitches = sorted({file.pitch for file in piano.files})
     if rng.random() < THINNED:
         pitches = pitches[int(rng.integers(2)) :: 2] or pitches
-    files = [
-        replace(file, pitch=file.pitch + moved)
-        for file in piano.files
-        if file.pitch in set(pitches)
-    ]
+    kept = set(pitches)
+    files = [replace(f, pitch=f.pitch + moved) for f in piano.files if f.pitch in kept]
     decay_db = float(rng.uniform(-1.5, 5.0))
     store = _VoicedStore(piano.store, files, moved, decay_db, int(rng.integers(2**32)))
     return SampledPiano(f"{piano.name}, voiced", files, store, piano.velocity_map.own.tolist())
@@ -118,11 +115,7 @@ class _VoicedStore(SampleStore):
         self._recorded, self._moved, self._decay_db, self._seed = recorded, moved, decay_db, seed
         self._pitches = {file.path: file.pitch for file in files}
 
-    def get(self, path: Path, semitones: float = 0.0) -> Stroke:
-        kept = self._kept.get((str(path), semitones))
-        if kept is not None:
-            return kept
+    def _make(self, path: Path, semitones: float) -> Audio:
         pitch = round(self._pitches[path] + semitones)
         voicing = Voicing.draw(np.random.default_rng([self._seed, pitch]), pitch, self._decay_db)
-        stroke = self._recorded.get(path, semitones + self._moved)
-        return self.put(str(path), voicing.apply(stroke), semitones)
+        return voicing.apply(self._recorded.get(path, semitones + self._moved))
