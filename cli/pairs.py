@@ -46,6 +46,12 @@ _maker: PairMaker | None = None  # each worker process's own
     "chords beside them (of a SoundFont, where one is given), or both.",
 )
 @click.option(
+    "--assembled-kits",
+    default=0.0,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of pairs whose drums are taken from several kits, each time otherwise.",
+)
+@click.option(
     "--synthesised-pianos",
     default=0.0,
     type=click.FloatRange(0.0, 1.0),
@@ -101,6 +107,7 @@ def pairs(
     duration: float,
     bias_share: float,
     loop_share: float,
+    assembled_kits: float,
     synthesised_pianos: float,
     voiced_share: float,
     exchanged_hands: float,
@@ -133,6 +140,7 @@ def pairs(
     shares = {
         "bias_share": bias_share,
         "loop_share": loop_share,
+        "assembled_kits": assembled_kits,
         "synthesised_pianos": synthesised_pianos,
         "voiced_share": voiced_share,
         "exchanged_hands": exchanged_hands,

@@ -168,6 +168,7 @@ def test_without_midi_files_everything_is_generated(tmp_path: Path) -> None:
         ("duration_s", 0.5),
         ("bias_share", 1.5),
         ("loop_share", -0.1),
+        ("assembled_kits", 1.1),
         ("synthesised_pianos", 2.0),
         ("voiced_share", -0.5),
         ("exchanged_hands", float("nan")),

@@ -14,6 +14,7 @@ from creative_mix.constants import COMPONENT_NAMES
 from creative_mix.errors import TrainingDataError
 from creative_mix.training import midi
 from creative_mix.training.accompaniment import Accompaniment, draw_accompaniment
+from creative_mix.training.assembly import AssembledKit
 from creative_mix.training.draws import log_uniform
 from creative_mix.training.generators import generate_groove, generate_performance
 from creative_mix.training.hands import other_left_hand
@@ -77,6 +78,7 @@ class Shares:
             half to input_timbre.
         loop_share: pairs whose drums are as in loops: synthesised, or with a bass, a voice or
             chords beside them, or both.
+        assembled_kits: pairs whose drums are taken from several kits, unless they are synthesised.
         synthesised_pianos: pairs that a piano plays of which there are no samples.
         voiced_share: pairs of a recorded piano that sound as if it were another.
         exchanged_hands: played performances whose left hand is another's.
@@ -89,6 +91,7 @@ class Shares:
 
     bias_share: float = 0.3
     loop_share: float = 0.0
+    assembled_kits: float = 0.0
     synthesised_pianos: float = 0.0
     voiced_share: float = 0.0
     exchanged_hands: float = 0.0
@@ -147,7 +150,9 @@ def compose(
         voicing = stage_rng(seed, "voicing", split)
         if voicing.random() < shares.voiced_share:
             piano = voice(piano.sampled(), voicing)
-    kit = material.kits[_draw_index(rng, [k.share for k in material.kits])]
+    kit: Kit = material.kits[_draw_index(rng, [k.share for k in material.kits])]
+    if stage_rng(seed, "kit", split).random() < shares.assembled_kits:
+        kit = AssembledKit(material.kits)
     loop = stage_rng(seed, "loop", split)
     is_loop = loop.random() < shares.loop_share
     if is_loop and loop.random() < SYNTHESISED_KITS:

@@ -85,6 +85,8 @@ class TrainingConfig:
     """Share of the pairs made from the material that have a selector bias."""
     loop_share: float = 0.0
     """Share of them whose drums are synthesised, or have a bass, a voice or chords beside them."""
+    assembled_kits: float = 0.0
+    """Share of them whose drums are taken from several kits, each time otherwise."""
     synthesised_pianos: float = 0.0
     """Share of them that a piano plays of which there are no samples, each time another."""
     voiced_share: float = 0.0
@@ -265,8 +267,9 @@ def _check(config: TrainingConfig) -> None:
             f"patience={config.patience}: needs `validation`, a folder of pairs to be judged by"
         )
     shares = ("material_share", "unpaired_share", "varied_share", "bias_share", "loop_share")
-    others = ("synthesised_pianos", "voiced_share", "exchanged_hands", "soft_share", "coded_share")
+    others = ("assembled_kits", "synthesised_pianos", "voiced_share", "exchanged_hands")
+    recordings = ("soft_share", "coded_share")
     rates = ("known_until", "final_rate", "ema_decay")
-    for key in (*shares, *others, *rates):
+    for key in (*shares, *others, *recordings, *rates):
         if not 0 <= getattr(config, key) <= 1:
             raise TrainingDataError(f"{key}={getattr(config, key)}: must be 0 to 1")

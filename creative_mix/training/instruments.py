@@ -93,6 +93,14 @@ class Kit(Protocol):
         ...
 
 
+class RecordedKit(Kit, Protocol):
+    """A kit of which there are recorded strokes."""
+
+    def sampled(self) -> SampledKit:
+        """It as those strokes."""
+        ...
+
+
 def release_s(pitch: int) -> float:
     """Time constant of a damper's fade: longer on the heavy low strings. Seconds."""
     return float(np.interp(pitch, (21, 48, 72, 90), (0.13, 0.075, 0.05, 0.04)))
@@ -203,7 +211,7 @@ class SampledKit:
     def __init__(self, name: str, files: Sequence[SampleFile], store: SampleStore) -> None:
         self.name = name
         self.files = tuple(files)
-        self._store = store
+        self.store = store
         self._takes: dict[str, list[list[SampleFile]]] = {}
         by_sound: dict[str, dict[int, list[SampleFile]]] = {}
         for file in sorted(files, key=lambda f: (f.sound, f.layer, f.round_robin, str(f.path))):
@@ -217,9 +225,13 @@ class SampledKit:
         self._maps: dict[str, VelocityMap] = {}
         self._mix_db: dict[str, float] | None = None
 
+    def sampled(self) -> SampledKit:
+        """Itself."""
+        return self
+
     def only(self, files: Sequence[SampleFile]) -> SampledKit:
         """The instrument with some of its samples."""
-        return SampledKit(self.name, files, self._store)
+        return SampledKit(self.name, files, self.store)
 
     @property
     def sounds(self) -> tuple[str, ...]:
@@ -244,7 +256,7 @@ class SampledKit:
             mapping = self._velocity_map(sound)
             layer = mapping.layer(hit.velocity + rng.normal(0.0, 3.0))
             takes = self._takes[sound][layer]
-            stroke = self._store.get(takes[int(rng.integers(len(takes)))].path, semitones)
+            stroke = self.store.get(takes[int(rng.integers(len(takes)))].path, semitones)
             gain = mapping.gain(hit.velocity, layer)
             gain *= 10.0 ** ((self._mix()[sound] + departure[sound]) / 20.0)
             add_stroke(
@@ -266,16 +278,20 @@ class SampledKit:
     def _velocity_map(self, sound: str) -> VelocityMap:
         if sound not in self._maps:
             levels = [
-                float(np.median([self._store.get(t.path).peak_db for t in takes]))
+                float(np.median([self.store.get(t.path).peak_db for t in takes]))
                 for takes in self._takes[sound]
             ]
             self._maps[sound] = VelocityMap(levels)
         return self._maps[sound]
 
+    def level_db(self, sound: str) -> float:
+        """Peak of a drum's loudest strokes against full scale, dB."""
+        return float(self._velocity_map(sound).levels[-1])
+
     def _mix(self) -> Mapping[str, float]:
         """Gains in dB that give a kit of levelled samples the balance of a played one."""
         if self._mix_db is None:
-            tops = {s: float(self._velocity_map(s).levels[-1]) for s in self._takes}
+            tops = {s: self.level_db(s) for s in self._takes}
             levelled = tops["hat_closed"] > max(tops["kick"], tops["snare"]) - 4.0
             self._mix_db = {
                 s: (_standard_mix_db(s) - top if levelled else 0.0) for s, top in tops.items()

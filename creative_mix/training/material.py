@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from creative_mix.errors import TrainingDataError
-from creative_mix.training.instruments import Kit, Piano, SampledKit, SampledPiano
+from creative_mix.training.instruments import Piano, RecordedKit, SampledKit, SampledPiano
 from creative_mix.training.midi import GrooveFile, find_grooves, find_midi, split_performances
 from creative_mix.training.samples import SampleFile, SampleStore
 
@@ -32,7 +32,7 @@ _DRUM_ALIASES |= {"hihat_closed": "hat_closed", "hihat_open": "hat_open", "sd": 
 _DRUM_ALIASES |= {"hihat_pedal": "hat_pedal", "tom_low": "tom_floor", "tom_high": "tom_hi"}
 _DRUM_ALIASES |= {"bass_drum": "kick", "rim": "rimshot", "tom": "tom_mid"}
 
-_Named = TypeVar("_Named", Piano, Kit)
+_Named = TypeVar("_Named", Piano, RecordedKit)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Material:
     """What the pairs are made of: instruments, and files to play on them."""
 
     pianos: tuple[Piano, ...]
-    kits: tuple[Kit, ...]
+    kits: tuple[RecordedKit, ...]
     grooves: tuple[GrooveFile, ...] = ()
     performances: tuple[Path, ...] = ()
     fonts: tuple[Path, ...] = ()
@@ -71,7 +71,7 @@ class Material:
         pianos: list[Piano] = [
             SampledPiano(name, files, store) for name, files in _find(folder / "piano", True)
         ]
-        kits: list[Kit] = [
+        kits: list[RecordedKit] = [
             SampledKit(name, files, store) for name, files in _find(folder / "drums", False)
         ]
         fonts = [*sorted(folder.rglob("*.sf2")), *(Path(font) for font in soundfonts)]

@@ -79,12 +79,16 @@ class SoundFontKit:
         self, hits: Sequence[Hit], samples: int, rng: np.random.Generator, loose_db: float = 0.0
     ) -> Audio:
         """Stereo audio of the hits. Shape: (2, samples)."""
+        return self.sampled().play(hits, samples, rng, loose_db)
+
+    def sampled(self) -> SampledKit:
+        """Its strokes, rendered now where they were not yet."""
         if self._sampled is None:
             files = render_strokes(
                 self._font, 9, self._program, tuple(KIT_NOTES), 2.5, f"{self.name}/", self._store
             )
             self._sampled = SampledKit(self.name, files, self._store)
-        return self._sampled.play(hits, samples, rng, loose_db)
+        return self._sampled
 
 
 def soundfont_pianos(
