@@ -132,6 +132,26 @@ def highest_of(values: Tensor, count: int) -> Tensor:
     return torch.maximum(values[..., left:], values[..., :-left]) if left else values
 
 
+def latest(strength: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Where frames are, and where the last one of any strength is in the window of each; 0 none.
+
+    Indices plus one, counted from the first frame. The last STRUCK_WITHIN_FRAMES of a window lie
+    ahead.
+
+    Shape: ``window - STRUCK_WITHIN_FRAMES`` frames, then T and STRUCK_WITHIN_FRAMES of them,
+    (.., window + T) -> (T,) and (.., T).
+    """
+    index = places(strength.shape[-1], strength)
+    marked = torch.where(strength > 0, index, torch.zeros_like(index))
+    ahead = STRUCK_WITHIN_FRAMES
+    return index[window - ahead : -ahead], highest_of(marked, window + 1)
+
+
+def in_time(behind: Tensor) -> Tensor:
+    """How much an attack counts that lies so many samples behind a strike, or soon after it."""
+    return ((behind + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
+
+
 def find_origins(
     strike_time: Tensor,
     sure: Tensor,
@@ -152,14 +172,10 @@ def find_origins(
     Shape: sure ``window - STRUCK_WITHIN_FRAMES`` frames, then T and STRUCK_WITHIN_FRAMES of them,
     (B, 88, window + T), time (B, window + T).
     """
-    ahead = STRUCK_WITHIN_FRAMES
-    keys = sure.shape[1]
-    index = places(sure.shape[2], sure)
-    here = index[window - ahead : -ahead]
-    newest = highest_of(torch.where(sure > 0, index, torch.zeros_like(index)), window + 1)
-    times = time.unsqueeze(1).expand(-1, keys, -1)
+    here, newest = latest(sure, window)
+    times = time.unsqueeze(1).expand(-1, sure.shape[1], -1)
     late = (here - newest) * HOP_LENGTH + strike_time.unsqueeze(1) - at_frames(times, newest)
-    chance = at_frames(sure, newest) * ((late + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
+    chance = at_frames(sure, newest) * in_time(late)
     needed = ramp(chance.unsqueeze(1) * struck, NEEDED_RAMP)
     # What is not a number must not become a place to read from: it is not needed.
     needed = torch.where(needed > 0, needed, torch.zeros_like(needed))

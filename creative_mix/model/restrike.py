@@ -21,12 +21,12 @@ from creative_mix.model.origins import (
     FADE,
     FURTHER,
     INNER,
-    STRUCK_WITHIN,
     STRUCK_WITHIN_FRAMES,
     Origins,
     begun,
     find_origins,
-    highest_of,
+    in_time,
+    latest,
 )
 from creative_mix.model.reader import Reader
 from creative_mix.model.rhythm import (
@@ -189,14 +189,11 @@ def last_attack(
     Shape: strikes (B, V, T); of attacks ``window - STRUCK_WITHIN_FRAMES`` frames, then T and
     STRUCK_WITHIN_FRAMES of them, (B, V, window + T) -> (B, V, T) each.
     """
-    ahead = STRUCK_WITHIN_FRAMES
-    index = places(strength.shape[2], strength)
-    newest = highest_of(torch.where(strength > 0, index, torch.zeros_like(index)), window + 1)
-    hops = (index[window - ahead : -ahead] - newest) * HOP_LENGTH
+    here, newest = latest(strength, window)
+    hops = (here - newest) * HOP_LENGTH
     hops = torch.where(newest > 0, hops, torch.zeros_like(hops))
     rest = strike_time - at_frames(time, newest)
-    in_time = ((hops + rest + STRUCK_WITHIN) / FADE + 0.5).clamp(0.0, 1.0)
-    return hops, rest, at_frames(strength, newest) * in_time
+    return hops, rest, at_frames(strength, newest) * in_time(hops + rest)
 
 
 def prefer(origins: Origins, hops: Tensor, rest: Tensor, weight: Tensor) -> Sources:
