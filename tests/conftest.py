@@ -7,13 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from batchkit import PAIRS, SIDE, outputs, write_folders
+from samplekit import write_material
 from standin import write_standin
 
 from creative_mix.batch import BatchOptions, run_batch
 from creative_mix.renderer import WEIGHTS_PATH
+
+if TYPE_CHECKING:
+    from creative_mix.training.material import Material
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -34,6 +39,14 @@ def new_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_path(standin_model: Path) -> Path:
     """The model that ships, or the stand-in where none does."""
     return WEIGHTS_PATH if WEIGHTS_PATH.exists() else standin_model
+
+
+@pytest.fixture(scope="module")
+def tiny_material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """Made-up pianos, kits and MIDI files."""
+    from creative_mix.training.material import Material
+
+    return Material.from_folder(write_material(tmp_path_factory.mktemp("material")))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samplekit import write_material
 
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.training import rooms
@@ -25,13 +24,8 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return Material.from_folder(write_material(tmp_path_factory.mktemp("material")))
-
-
-@pytest.fixture(scope="module")
-def kits(material: Material) -> list[SampledKit]:
-    return [kit.sampled() for kit in material.kits]
+def kits(tiny_material: Material) -> list[SampledKit]:
+    return [kit.sampled() for kit in tiny_material.kits]
 
 
 def sound(kit: SampledKit, gm_note: int, seed: int = 5) -> np.ndarray:
@@ -47,8 +41,8 @@ def test_a_kit_follows_from_its_draws(kits: list[SampledKit]) -> None:
     assert np.array_equal(first, sound(kit, KICK))
 
 
-def test_every_performance_has_its_own_kit(material: Material) -> None:
-    kit = AssembledKit(material.kits)
+def test_every_performance_has_its_own_kit(tiny_material: Material) -> None:
+    kit = AssembledKit(tiny_material.kits)
     hits = [Hit(0.1, KICK, 100), Hit(0.3, HAT, 100)]
     first, again, other = (kit.play(hits, SAMPLE_RATE, rng(seed), 2.0) for seed in (1, 1, 2))
     assert first.shape == (2, SAMPLE_RATE) and np.array_equal(first, again)
@@ -122,9 +116,9 @@ def test_what_rings_along_is_softer_and_begins_with_the_hits(kits: list[SampledK
     assert not np.any(ring_along(np.zeros_like(dry), rng(0)))
 
 
-def test_some_performances_ring_along(material: Material, kits: list[SampledKit]) -> None:
+def test_some_performances_ring_along(tiny_material: Material, kits: list[SampledKit]) -> None:
     """The others are what the assembled kit plays by itself."""
-    assembled, hits, alone = AssembledKit(material.kits), [Hit(0.1, SNARE, 100)], 0
+    assembled, hits, alone = AssembledKit(tiny_material.kits), [Hit(0.1, SNARE, 100)], 0
     for seed in range(20):
         draws = rng(seed)
         plain = assemble(kits, draws).play(hits, SAMPLE_RATE // 2, draws)
@@ -132,18 +126,18 @@ def test_some_performances_ring_along(material: Material, kits: list[SampledKit]
     assert 1 <= alone <= 13
 
 
-def test_some_pairs_have_assembled_kits(material: Material) -> None:
-    maker = PairMaker(material, duration_s=2.0, bias_share=0.0, assembled_kits=0.5)
+def test_some_pairs_have_assembled_kits(tiny_material: Material) -> None:
+    maker = PairMaker(tiny_material, duration_s=2.0, bias_share=0.0, assembled_kits=0.5)
     names = [maker._compose(seed).kit.name for seed in range(40)]
     assert 10 <= names.count(AssembledKit.name) <= 30
-    loops = PairMaker(material, duration_s=2.0, assembled_kits=1.0, loop_share=1.0)
+    loops = PairMaker(tiny_material, duration_s=2.0, assembled_kits=1.0, loop_share=1.0)
     assert {loops._compose(seed).kit.name for seed in range(20)} == {"assembled", "synthesised"}
 
 
-def test_the_rest_of_a_pair_stays(material: Material) -> None:
+def test_the_rest_of_a_pair_stays(tiny_material: Material) -> None:
     """Of one that hand drums do not play: kits without them could not."""
     plain, made = (
-        PairMaker(material, duration_s=3.0, bias_share=0.0, **shares).make(2)
+        PairMaker(tiny_material, duration_s=3.0, bias_share=0.0, **shares).make(2)
         for shares in ({}, {"assembled_kits": 1.0})
     )
     assert made.meta == plain.meta | {"kit": "assembled"}

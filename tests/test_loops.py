@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samplekit import write_material
 
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.training import rooms
@@ -20,11 +19,6 @@ from creative_mix.training.pairs import PairMaker
 from creative_mix.training.synthesis import SynthesisedKit, draw_kit
 
 FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return Material.from_folder(write_material(tmp_path_factory.mktemp("material")))
 
 
 def test_a_synthesised_kit_follows_from_its_generator() -> None:
@@ -72,9 +66,9 @@ def test_an_accompaniment_is_a_part(seed: int) -> None:
         assert all(e <= n.start_s for e, n in zip(ends, drawn.notes[1:], strict=True))
 
 
-def test_an_accompaniment_changes_the_drums_alone(material: Material) -> None:
+def test_an_accompaniment_changes_the_drums_alone(tiny_material: Material) -> None:
     """At the level that it says, wherever the kit is a recorded one."""
-    plain, loops = (PairMaker(material, duration_s=3.0, loop_share=s) for s in (0.0, 1.0))
+    plain, loops = (PairMaker(tiny_material, duration_s=3.0, loop_share=s) for s in (0.0, 1.0))
     accompanied = synthesised = 0
     for seed in range(12):
         score = loops._compose(seed)
@@ -98,11 +92,11 @@ def test_an_accompaniment_changes_the_drums_alone(material: Material) -> None:
     assert accompanied and synthesised
 
 
-def test_no_loops_unless_asked_for(material: Material) -> None:
-    plain = PairMaker(material, duration_s=3.0)
+def test_no_loops_unless_asked_for(tiny_material: Material) -> None:
+    plain = PairMaker(tiny_material, duration_s=3.0)
     assert all("accompaniment" not in plain._compose(seed).meta for seed in range(30))
     assert all(plain._compose(seed).kit.name != SynthesisedKit.name for seed in range(30))
-    some = PairMaker(material, duration_s=3.0, loop_share=0.5)
+    some = PairMaker(tiny_material, duration_s=3.0, loop_share=0.5)
     changed = [some._compose(seed).meta != plain._compose(seed).meta for seed in range(60)]
     assert 15 < sum(changed) < 45
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samplekit import PITCHES, write_material
+from samplekit import PITCHES
 
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.training import rooms
@@ -23,13 +23,8 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return Material.from_folder(write_material(tmp_path_factory.mktemp("material")))
-
-
-@pytest.fixture(scope="module")
-def recorded(material: Material) -> SampledPiano:
-    return material.pianos[0].sampled()
+def recorded(tiny_material: Material) -> SampledPiano:
+    return tiny_material.pianos[0].sampled()
 
 
 def sound(piano: SampledPiano, pitch: int) -> np.ndarray:
@@ -102,9 +97,9 @@ def test_the_sound_moves_and_recordings_are_left_out(recorded: SampledPiano) -> 
     assert moved == {shift % 12 for shift in range(-MOVED, MOVED + 1)}
 
 
-def test_the_truth_is_played_on_the_same_piano(material: Material) -> None:
-    maker = PairMaker(material, duration_s=3.0, bias_share=0.0, voiced_share=1.0)
-    pair, plain = maker.make(3), PairMaker(material, duration_s=3.0, bias_share=0.0).make(3)
+def test_the_truth_is_played_on_the_same_piano(tiny_material: Material) -> None:
+    maker = PairMaker(tiny_material, duration_s=3.0, bias_share=0.0, voiced_share=1.0)
+    pair, plain = maker.make(3), PairMaker(tiny_material, duration_s=3.0, bias_share=0.0).make(3)
     assert pair.meta["piano"] == f"{plain.meta['piano']}, voiced"
     assert np.array_equal(pair.truth, maker.make(3).truth)
     assert plain.piano_notes == pair.piano_notes and np.array_equal(plain.drums, pair.drums)
@@ -114,11 +109,11 @@ def test_the_truth_is_played_on_the_same_piano(material: Material) -> None:
     assert rooms.rms_db(piano - same) < rooms.rms_db(piano) - 25.0
 
 
-def test_some_are_voiced(material: Material) -> None:
-    maker = PairMaker(material, duration_s=2.0, bias_share=0.0, voiced_share=0.5)
+def test_some_are_voiced(tiny_material: Material) -> None:
+    maker = PairMaker(tiny_material, duration_s=2.0, bias_share=0.0, voiced_share=0.5)
     voiced = [maker._compose(seed).piano.name.endswith("voiced") for seed in range(40)]
     assert 10 <= sum(voiced) <= 30
-    both = PairMaker(material, duration_s=2.0, voiced_share=1.0, synthesised_pianos=1.0)
+    both = PairMaker(tiny_material, duration_s=2.0, voiced_share=1.0, synthesised_pianos=1.0)
     assert both._compose(1).piano.name == "synthesised"
 
 

@@ -128,8 +128,9 @@ def ring_along(audio: Audio, rng: Rng) -> Audio:
 
 def _levelled(sound: NDArray[np.float64], beside: Audio, level_db: float) -> Audio:
     """A sound at a level beside another's. Shape: (samples,) each."""
-    gain_db = rooms.rms_db(beside) + level_db - rooms.rms_db(sound)
-    return np.asarray(sound * 10.0 ** (gain_db / 20.0), np.float32)
+    plain = sound.astype(np.float32)
+    gain_db = rooms.rms_db(beside) + level_db - rooms.rms_db(plain)
+    return plain * np.float32(10.0 ** (gain_db / 20.0))
 
 
 class _AssembledStore(SampleStore):
