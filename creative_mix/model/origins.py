@@ -132,7 +132,7 @@ def highest_of(values: Tensor, count: int) -> Tensor:
     return torch.maximum(values[..., left:], values[..., :-left]) if left else values
 
 
-def latest(strength: Tensor, window: int) -> tuple[Tensor, Tensor]:
+def newest_within(strength: Tensor, window: int) -> tuple[Tensor, Tensor]:
     """Where frames are, and where the last one of any strength is in the window of each; 0 none.
 
     Indices plus one, counted from the first frame. The last STRUCK_WITHIN_FRAMES of a window lie
@@ -172,7 +172,7 @@ def find_origins(
     Shape: sure ``window - STRUCK_WITHIN_FRAMES`` frames, then T and STRUCK_WITHIN_FRAMES of them,
     (B, 88, window + T), time (B, window + T).
     """
-    here, newest = latest(sure, window)
+    here, newest = newest_within(sure, window)
     times = time.unsqueeze(1).expand(-1, sure.shape[1], -1)
     late = (here - newest) * HOP_LENGTH + strike_time.unsqueeze(1) - at_frames(times, newest)
     chance = at_frames(sure, newest) * in_time(late)

@@ -26,7 +26,7 @@ from creative_mix.model.origins import (
     begun,
     find_origins,
     in_time,
-    latest,
+    newest_within,
 )
 from creative_mix.model.reader import Reader
 from creative_mix.model.rhythm import (
@@ -189,7 +189,7 @@ def last_attack(
     Shape: strikes (B, V, T); of attacks ``window - STRUCK_WITHIN_FRAMES`` frames, then T and
     STRUCK_WITHIN_FRAMES of them, (B, V, window + T) -> (B, V, T) each.
     """
-    here, newest = latest(strength, window)
+    here, newest = newest_within(strength, window)
     hops = (here - newest) * HOP_LENGTH
     hops = torch.where(newest > 0, hops, torch.zeros_like(hops))
     rest = strike_time - at_frames(time, newest)

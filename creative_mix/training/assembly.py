@@ -19,7 +19,6 @@ from creative_mix.training import rooms
 from creative_mix.training.draws import log_uniform
 from creative_mix.training.instruments import RecordedKit, SampledKit
 from creative_mix.training.notes import Hit
-from creative_mix.training.rooms import peak_section, shelf_section
 from creative_mix.training.samples import Audio, SampleFile, SampleStore, shift_pitch
 from creative_mix.training.synthesis import draw_kit
 from creative_mix.training.voicing import Voicing
@@ -62,7 +61,7 @@ class AssembledKit:
 def assemble(kits: Sequence[SampledKit], rng: Rng) -> SampledKit:
     """A kit of these kits' drums, and of a synthesised one's, the same for the same draws.
 
-    Every drum's loudest stroke has the same level, so that the kit gets the usual balance.
+    It has the usual balance, however loud each drum was where it comes from.
     """
     sources = [*kits, draw_kit(rng)]
     store = _AssembledStore()
@@ -71,9 +70,9 @@ def assemble(kits: Sequence[SampledKit], rng: Rng) -> SampledKit:
         having = [kit for kit in sources if sound in kit.sounds]
         kit = having[int(rng.integers(len(having)))]
         drum = _some_strokes([file for file in kit.files if file.sound == sound], rng)
-        store.add(drum, kit.store, *_draw_drum(rng, -kit.level_db(sound)))
+        store.add(drum, kit.store, *_draw_drum(rng))
         files += drum
-    return SampledKit(AssembledKit.name, files, store)
+    return SampledKit(AssembledKit.name, files, store, levelled=True)
 
 
 def _some_strokes(files: Sequence[SampleFile], rng: Rng) -> list[SampleFile]:
@@ -84,17 +83,17 @@ def _some_strokes(files: Sequence[SampleFile], rng: Rng) -> list[SampleFile]:
     return [take[int(rng.integers(len(take)))] for take in takes]
 
 
-def _draw_drum(rng: Rng, gain_db: float) -> tuple[float, Voicing]:
+def _draw_drum(rng: Rng) -> tuple[float, Voicing]:
     """By how many semitones a drum is tuned otherwise, and how it sounds beside its recording."""
     semitones = float(np.clip(rng.normal(0.0, TUNED), -2.0 * TUNED, 2.0 * TUNED))
     colour = log_uniform(rng, 60.0, 12_000.0)
     bright = log_uniform(rng, 1500.0, 9000.0)
     sections = [
-        peak_section(colour, float(rng.normal(0.0, 5.0)), float(rng.uniform(0.5, 2.0))),
-        shelf_section(bright, float(rng.normal(0.0, 4.0)), True),
+        rooms.peak_section(colour, float(rng.normal(0.0, 5.0)), float(rng.uniform(0.5, 2.0))),
+        rooms.shelf_section(bright, float(rng.normal(0.0, 4.0)), True),
     ]
     decay_db = log_uniform(rng, 3.0, 100.0) if rng.random() < DAMPED else 0.0
-    return semitones, Voicing(np.asarray(sections), gain_db, decay_db)
+    return semitones, Voicing(np.asarray(sections), 0.0, decay_db)
 
 
 def ring_along(audio: Audio, rng: Rng) -> Audio:

@@ -201,6 +201,8 @@ class SampledKit:
         name: what it is called.
         files: its samples; `sound` is the drum's name as in `DRUM_SOUNDS`.
         store: where decoded samples are kept.
+        levelled: whether every drum's samples were levelled by themselves, so that the kit needs
+            a balance; judged by their levels where it is not known.
 
     Raises:
         TrainingDataError: it has neither kick, snare nor hi-hat.
@@ -208,10 +210,17 @@ class SampledKit:
 
     share = 1.0
 
-    def __init__(self, name: str, files: Sequence[SampleFile], store: SampleStore) -> None:
+    def __init__(
+        self,
+        name: str,
+        files: Sequence[SampleFile],
+        store: SampleStore,
+        levelled: bool | None = None,
+    ) -> None:
         self.name = name
         self.files = tuple(files)
         self.store = store
+        self._levelled = levelled
         self._takes: dict[str, list[list[SampleFile]]] = {}
         by_sound: dict[str, dict[int, list[SampleFile]]] = {}
         for file in sorted(files, key=lambda f: (f.sound, f.layer, f.round_robin, str(f.path))):
@@ -231,7 +240,7 @@ class SampledKit:
 
     def only(self, files: Sequence[SampleFile]) -> SampledKit:
         """The instrument with some of its samples."""
-        return SampledKit(self.name, files, self.store)
+        return SampledKit(self.name, files, self.store, self._levelled)
 
     @property
     def sounds(self) -> tuple[str, ...]:
@@ -284,15 +293,13 @@ class SampledKit:
             self._maps[sound] = VelocityMap(levels)
         return self._maps[sound]
 
-    def level_db(self, sound: str) -> float:
-        """Peak of a drum's loudest strokes against full scale, dB."""
-        return float(self._velocity_map(sound).levels[-1])
-
     def _mix(self) -> Mapping[str, float]:
         """Gains in dB that give a kit of levelled samples the balance of a played one."""
         if self._mix_db is None:
-            tops = {s: self.level_db(s) for s in self._takes}
-            levelled = tops["hat_closed"] > max(tops["kick"], tops["snare"]) - 4.0
+            tops = {s: float(self._velocity_map(s).levels[-1]) for s in self._takes}
+            levelled = self._levelled
+            if levelled is None:
+                levelled = tops["hat_closed"] > max(tops["kick"], tops["snare"]) - 4.0
             self._mix_db = {
                 s: (_standard_mix_db(s) - top if levelled else 0.0) for s, top in tops.items()
             }
