@@ -64,6 +64,12 @@ _maker: PairMaker | None = None  # each worker process's own
     help="Share of pairs whose recorded piano sounds as if it were another, each time otherwise.",
 )
 @click.option(
+    "--hissing-share",
+    default=0.0,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of pairs whose recorded piano's strokes bring a hiss along, each time another.",
+)
+@click.option(
     "--exchanged-hands",
     default=0.0,
     type=click.FloatRange(0.0, 1.0),
@@ -110,6 +116,7 @@ def pairs(
     assembled_kits: float,
     synthesised_pianos: float,
     voiced_share: float,
+    hissing_share: float,
     exchanged_hands: float,
     soft_share: float,
     coded_share: float,
@@ -143,6 +150,7 @@ def pairs(
         "assembled_kits": assembled_kits,
         "synthesised_pianos": synthesised_pianos,
         "voiced_share": voiced_share,
+        "hissing_share": hissing_share,
         "exchanged_hands": exchanged_hands,
         "soft_share": soft_share,
         "coded_share": coded_share,

@@ -171,6 +171,7 @@ def test_without_midi_files_everything_is_generated(tmp_path: Path) -> None:
         ("assembled_kits", 1.1),
         ("synthesised_pianos", 2.0),
         ("voiced_share", -0.5),
+        ("hissing_share", 1.5),
         ("exchanged_hands", float("nan")),
         ("soft_share", 1.01),
         ("coded_share", -1.0),

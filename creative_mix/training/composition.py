@@ -18,6 +18,7 @@ from creative_mix.training.assembly import AssembledKit
 from creative_mix.training.draws import log_uniform
 from creative_mix.training.generators import generate_groove, generate_performance
 from creative_mix.training.hands import other_left_hand
+from creative_mix.training.hiss import hissing
 from creative_mix.training.instruments import Kit, Piano
 from creative_mix.training.material import Material
 from creative_mix.training.notes import Hit, Note, cut_hits, cut_notes, sort_notes
@@ -81,6 +82,7 @@ class Shares:
         assembled_kits: pairs whose drums are taken from several kits, unless they are synthesised.
         synthesised_pianos: pairs that a piano plays of which there are no samples.
         voiced_share: pairs of a recorded piano that sound as if it were another.
+        hissing_share: pairs of a recorded piano whose strokes bring a hiss along.
         exchanged_hands: played performances whose left hand is another's.
         soft_share: pairs whose recordings were made at too low a level, each by its own.
         coded_share: pairs of which one recording, or both, comes through MP3.
@@ -94,6 +96,7 @@ class Shares:
     assembled_kits: float = 0.0
     synthesised_pianos: float = 0.0
     voiced_share: float = 0.0
+    hissing_share: float = 0.0
     exchanged_hands: float = 0.0
     soft_share: float = 0.0
     coded_share: float = 0.0
@@ -150,6 +153,9 @@ def compose(
         voicing = stage_rng(seed, "voicing", split)
         if voicing.random() < shares.voiced_share:
             piano = voice(piano.sampled(), voicing)
+        noise = stage_rng(seed, "hiss", split)
+        if noise.random() < shares.hissing_share:
+            piano = hissing(piano.sampled(), noise)
     kit: Kit = material.kits[_draw_index(rng, [k.share for k in material.kits])]
     if stage_rng(seed, "kit", split).random() < shares.assembled_kits:
         kit = AssembledKit(material.kits)

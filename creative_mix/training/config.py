@@ -91,6 +91,8 @@ class TrainingConfig:
     """Share of them that a piano plays of which there are no samples, each time another."""
     voiced_share: float = 0.0
     """Share of them whose recorded piano sounds as if it were another, each time otherwise."""
+    hissing_share: float = 0.0
+    """Share of them whose recorded piano's strokes bring a hiss along, each time another."""
     exchanged_hands: float = 0.0
     """Share of the played performances in them whose left hand is another's."""
     soft_share: float = 0.0
@@ -267,7 +269,13 @@ def _check(config: TrainingConfig) -> None:
             f"patience={config.patience}: needs `validation`, a folder of pairs to be judged by"
         )
     shares = ("material_share", "unpaired_share", "varied_share", "bias_share", "loop_share")
-    others = ("assembled_kits", "synthesised_pianos", "voiced_share", "exchanged_hands")
+    others = (
+        "assembled_kits",
+        "synthesised_pianos",
+        "voiced_share",
+        "hissing_share",
+        "exchanged_hands",
+    )
     recordings = ("soft_share", "coded_share")
     rates = ("known_until", "final_rate", "ema_decay")
     for key in (*shares, *others, *recordings, *rates):
