@@ -18,6 +18,7 @@ from creative_mix.batch import BatchOptions, run_batch
 from creative_mix.renderer import WEIGHTS_PATH
 
 if TYPE_CHECKING:
+    from creative_mix.training.instruments import SampledPiano
     from creative_mix.training.material import Material
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -47,6 +48,12 @@ def tiny_material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     from creative_mix.training.material import Material
 
     return Material.from_folder(write_material(tmp_path_factory.mktemp("material")))
+
+
+@pytest.fixture(scope="module")
+def tiny_piano(tiny_material: Material) -> SampledPiano:
+    """The first of those pianos."""
+    return tiny_material.pianos[0].sampled()
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mido
 import numpy as np
 import soundfile
+
+if TYPE_CHECKING:
+    from creative_mix.training.instruments import Piano
 
 RATE = 44100
 PITCHES = (36, 48, 60, 72, 84, 96)
@@ -95,3 +99,10 @@ def _write(path: Path, events: list[tuple[float, int, str, int, int]]) -> None:
         track.append(message.copy(time=ticks - now))
         now = ticks
     song.save(str(path))
+
+
+def one_note(piano: Piano, pitch: int) -> np.ndarray:
+    """A second in which a piano plays one loud note, the same each time."""
+    from creative_mix.training.notes import Note
+
+    return piano.play([Note(0.0, 1.0, pitch, 110)], RATE, np.random.default_rng(5))

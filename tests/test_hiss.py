@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from samplekit import one_note
 
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.training import rooms
@@ -18,22 +19,12 @@ from creative_mix.training.hiss import (
 )
 from creative_mix.training.instruments import SampledPiano
 from creative_mix.training.material import Material
-from creative_mix.training.notes import Note
 from creative_mix.training.pairs import PairMaker
 from creative_mix.training.samples import Stroke
 
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
-
-
-@pytest.fixture(scope="module")
-def recorded(tiny_material: Material) -> SampledPiano:
-    return tiny_material.pianos[0].sampled()
-
-
-def sound(piano: SampledPiano, pitch: int) -> np.ndarray:
-    return piano.play([Note(0.0, 1.0, pitch, 110)], SAMPLE_RATE, rng(5))
 
 
 def silent(seconds: float, peak: float = 0.5) -> Stroke:
@@ -70,14 +61,14 @@ def test_strokes_longer_than_the_hiss_keep_their_sound() -> None:
 
 
 def test_each_stroke_has_its_own_hiss_and_the_same_for_the_same_draws(
-    recorded: SampledPiano,
+    tiny_piano: SampledPiano,
 ) -> None:
     def noise(seed: int, pitch: int) -> np.ndarray:
-        return sound(hissing(recorded, rng(seed)), pitch) - sound(recorded, pitch)
+        return one_note(hissing(tiny_piano, rng(seed)), pitch) - one_note(tiny_piano, pitch)
 
     first = noise(3, 60)
     assert np.array_equal(first, noise(3, 60))
-    assert 0.0 < np.abs(first).max() < 0.02 * np.abs(sound(recorded, 60)).max()
+    assert 0.0 < np.abs(first).max() < 0.02 * np.abs(one_note(tiny_piano, 60)).max()
     for other in (noise(4, 60), noise(3, 72)):
         assert abs(np.corrcoef(first[0], other[0])[0, 1]) < 0.1
 

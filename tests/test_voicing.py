@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samplekit import PITCHES
+from samplekit import PITCHES, one_note
 
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.training import rooms
 from creative_mix.training.instruments import SampledPiano
 from creative_mix.training.material import Material
-from creative_mix.training.notes import Note
 from creative_mix.training.pairs import PairMaker
 from creative_mix.training.samples import Stroke
 from creative_mix.training.voicing import FADE_S, LONGEST_S, MOVED, Voicing, voice
@@ -20,15 +19,6 @@ from creative_mix.training.voicing import FADE_S, LONGEST_S, MOVED, Voicing, voi
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
-
-
-@pytest.fixture(scope="module")
-def recorded(tiny_material: Material) -> SampledPiano:
-    return tiny_material.pianos[0].sampled()
-
-
-def sound(piano: SampledPiano, pitch: int) -> np.ndarray:
-    return piano.play([Note(0.0, 1.0, pitch, 110)], SAMPLE_RATE, rng(5))
 
 
 def stroke(seconds: float) -> Stroke:
@@ -40,8 +30,8 @@ def stroke(seconds: float) -> Stroke:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("pitch", [48, 61, 74])
-def test_keys_stay_in_tune(recorded: SampledPiano, seed: int, pitch: int) -> None:
-    heard = sound(voice(recorded, rng(seed)), pitch).mean(axis=0)
+def test_keys_stay_in_tune(tiny_piano: SampledPiano, seed: int, pitch: int) -> None:
+    heard = one_note(voice(tiny_piano, rng(seed)), pitch).mean(axis=0)
     spectrum = np.abs(np.fft.rfft(heard * np.hanning(heard.size), 4 * heard.size))
     hertz = 440.0 * 2 ** ((pitch - 69) / 12)
     near = slice(round(4 * hertz * 0.75), round(4 * hertz * 1.35))
@@ -49,23 +39,23 @@ def test_keys_stay_in_tune(recorded: SampledPiano, seed: int, pitch: int) -> Non
     assert abs(12 * np.log2(found / hertz)) < 0.2
 
 
-def test_a_voiced_piano_is_the_same_for_the_same_draws(recorded: SampledPiano) -> None:
-    first, again, other = (sound(voice(recorded, rng(seed)), 60) for seed in (1, 1, 2))
+def test_a_voiced_piano_is_the_same_for_the_same_draws(tiny_piano: SampledPiano) -> None:
+    first, again, other = (one_note(voice(tiny_piano, rng(seed)), 60) for seed in (1, 1, 2))
     assert np.array_equal(first, again) and np.all(np.isfinite(first))
     assert not np.allclose(first, other, atol=1e-3)
-    assert not np.allclose(first, sound(recorded, 60), atol=1e-3)
-    order = voice(recorded, rng(1))
-    sound(order, 72)
-    assert np.array_equal(first, sound(order, 60))
+    assert not np.allclose(first, one_note(tiny_piano, 60), atol=1e-3)
+    order = voice(tiny_piano, rng(1))
+    one_note(order, 72)
+    assert np.array_equal(first, one_note(order, 60))
 
 
-def test_keys_differ_in_level_and_decay(recorded: SampledPiano) -> None:
-    piano = voice(recorded, rng(3))
+def test_keys_differ_in_level_and_decay(tiny_piano: SampledPiano) -> None:
+    piano = voice(tiny_piano, rng(3))
 
     def level_db(pitch: int, of: SampledPiano) -> float:
-        return rooms.rms_db(sound(of, pitch))
+        return rooms.rms_db(one_note(of, pitch))
 
-    apart = [level_db(p, piano) - level_db(p, recorded) for p in range(48, 84)]
+    apart = [level_db(p, piano) - level_db(p, tiny_piano) for p in range(48, 84)]
     assert 0.8 < np.std(apart) < 6.0
     steady = np.asarray([[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]])
     made = Voicing(steady, 2.0, 6.0).apply(stroke(1.5))
@@ -87,10 +77,10 @@ def test_long_strokes_end_softly() -> None:
     )
 
 
-def test_the_sound_moves_and_recordings_are_left_out(recorded: SampledPiano) -> None:
+def test_the_sound_moves_and_recordings_are_left_out(tiny_piano: SampledPiano) -> None:
     moved, counts = set(), set()
     for seed in range(60):
-        pitches = {file.pitch for file in voice(recorded, rng(seed)).files}
+        pitches = {file.pitch for file in voice(tiny_piano, rng(seed)).files}
         counts.add(len(pitches))
         moved.add((min(pitches) - PITCHES[0]) % (PITCHES[1] - PITCHES[0]))
     assert counts == {len(PITCHES), len(PITCHES) // 2}
@@ -117,12 +107,12 @@ def test_some_are_voiced(tiny_material: Material) -> None:
     assert both._compose(1).piano.name == "synthesised"
 
 
-def test_fonts_pianos_are_voiced_as_files_are(recorded: SampledPiano, tmp_path: Path) -> None:
+def test_fonts_pianos_are_voiced_as_files_are(tiny_piano: SampledPiano, tmp_path: Path) -> None:
     """Whatever plays the piano's part is voiced through its strokes."""
     from creative_mix.training.soundfont import SoundFontPiano
 
-    font = SoundFontPiano(tmp_path / "font.sf2", 0, recorded.store)
-    font._sampled = recorded
+    font = SoundFontPiano(tmp_path / "font.sf2", 0, tiny_piano.store)
+    font._sampled = tiny_piano
     assert np.array_equal(
-        sound(voice(font.sampled(), rng(2)), 60), sound(voice(recorded, rng(2)), 60)
+        one_note(voice(font.sampled(), rng(2)), 60), one_note(voice(tiny_piano, rng(2)), 60)
     )
