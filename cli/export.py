@@ -62,6 +62,12 @@ from ..errors import OptionError
     metavar="N",
     help="Channels of both recordings of a stream.  [default: 2]",
 )
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Largest difference from torch of any sample, of full scale, with which the file is "
+    "kept.  [default: 1e-4, with --compute fp16 2e-3]",
+)
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 def export(
     checkpoint: Path,
@@ -72,6 +78,7 @@ def export(
     static_samples: int | None,
     stream: bool,
     channels: int | None,
+    tolerance: float | None,
     force: bool,
 ) -> None:
     """Write CHECKPOINT (.safetensors or .onnx) as one self-contained ONNX file.
@@ -96,9 +103,11 @@ def export(
         raise click.UsageError("--compute fp16 does not go with --stream: a stream is for CPUs")
     check_output(output, force)
     if stream:
-        told = write_stream(checkpoint, output, precision, opset, static_samples, channels or 2)
+        told = write_stream(
+            checkpoint, output, precision, opset, static_samples, channels or 2, tolerance
+        )
     else:
-        told = write_onnx(checkpoint, output, precision, opset, static_samples, compute)
+        told = write_onnx(checkpoint, output, precision, opset, static_samples, compute, tolerance)
     click.echo(told)
 
 
@@ -123,11 +132,15 @@ def write_onnx(
     opset: int = 17,
     static_samples: int | None = None,
     compute: Any = "fp32",
+    tolerance: float | None = None,
 ) -> str:
     """Export a checkpoint, compare it with torch, and say how it went."""
     from ..export.onnx_file import export_onnx
-    from ..export.parity import HALF_TOLERANCE, refuse_drift
+    from ..export.parity import HALF_TOLERANCE, TOLERANCE, refuse_drift
     from ..model.checkpoint import load_model
+
+    if tolerance is None:
+        tolerance = TOLERANCE if compute == "fp32" else HALF_TOLERANCE
 
     model = load_model(checkpoint)
     with _draft(output) as draft:
@@ -139,9 +152,7 @@ def write_onnx(
             static_samples=static_samples,
             compute=compute,
         )
-        difference = (
-            refuse_drift(draft) if compute == "fp32" else refuse_drift(draft, HALF_TOLERANCE)
-        )
+        difference = refuse_drift(draft, tolerance)
     where = "four lengths" if static_samples is None else f"{static_samples} samples"
     near = f"within {difference:.1e} of torch at {where}"
     return f"{output}: {_size(output)}, {near}, no strike moved"
@@ -154,8 +165,10 @@ def write_stream(
     opset: int = 17,
     block_samples: int | None = None,
     channels: int = 2,
+    tolerance: float | None = None,
 ) -> str:
     """Export the streaming form, compare it with torch, and say how it went."""
+    from ..export.parity import TOLERANCE
     from ..export.stream_file import export_stream
     from ..export.stream_parity import refuse_stream_drift
     from ..model.checkpoint import load_model
@@ -170,7 +183,7 @@ def write_stream(
             opset=opset,
             block_samples=block_samples,
         )
-        difference = refuse_stream_drift(draft)
+        difference = refuse_stream_drift(draft, TOLERANCE if tolerance is None else tolerance)
     return (
         f"{output}: {_size(output)}, {latency_samples} samples of latency, within {difference:.1e} "
         "of torch at once"

@@ -107,6 +107,14 @@ def largest_difference(
     return {each.samples: each.difference for each in agreements}
 
 
+def drifts(path: str | Path, difference: float, where: str, tolerance: float) -> ModelFileError:
+    """The error of a file that differs from torch by more than is tolerated, and the remedy."""
+    return ModelFileError(
+        f"{path}: differs from torch by {difference:.2e} {where}, more than {tolerance:.0e}; "
+        "the file is not kept, but for a higher --tolerance of `creative-mix export`"
+    )
+
+
 def refuse_drift(path: str | Path, tolerance: float = TOLERANCE) -> float:
     """The largest difference at any of the four lengths, or at the file's only one.
 
@@ -117,10 +125,7 @@ def refuse_drift(path: str | Path, tolerance: float = TOLERANCE) -> float:
     agreements = list(compare(path))
     worst = max(agreements, key=lambda each: each.difference)
     if not worst.difference <= tolerance:
-        raise ModelFileError(
-            f"{path}: differs from torch by {worst.difference:.2e} at {worst.samples} samples, "
-            f"more than {tolerance:.0e}; the file is not kept"
-        )
+        raise drifts(path, worst.difference, f"at {worst.samples} samples", tolerance)
     for each in agreements:
         if each.moved_strikes:
             raise ModelFileError(

@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from creative_mix.constants import HOP_LENGTH
-from creative_mix.errors import ModelFileError
 from creative_mix.export.field import receptive_field
-from creative_mix.export.parity import TOLERANCE, percussive
+from creative_mix.export.parity import TOLERANCE, drifts, percussive
 from creative_mix.model.checkpoint import load_model
 from creative_mix.stream import Stream
 
@@ -95,8 +94,5 @@ def refuse_stream_drift(path: str | Path, tolerance: float = TOLERANCE) -> float
     differences = largest_stream_difference(path)
     worst = max(differences, key=lambda block: differences[block])
     if not differences[worst] <= tolerance:
-        raise ModelFileError(
-            f"{path}: differs from torch by {differences[worst]:.2e} in blocks of {worst} samples, "
-            f"more than {tolerance:.0e}; the file is not kept"
-        )
+        raise drifts(path, differences[worst], f"in blocks of {worst} samples", tolerance)
     return differences[worst]

@@ -253,15 +253,18 @@ def test_export_options(
         assert torch.equal(tensor, expected[name]), name
 
 
+@pytest.mark.parametrize("form", [[], ["--stream"]])
 def test_a_drifting_export_leaves_no_file(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    form: list[str], checkpoint: Path, tmp_path: Path
 ) -> None:
     from click.testing import CliRunner
 
     from creative_mix.cli.export import export
-    from creative_mix.export import parity
 
-    monkeypatch.setattr(parity.refuse_drift, "__defaults__", (0.0,))
-    result = CliRunner().invoke(export, [str(checkpoint), "-o", str(tmp_path / "out.onnx")])
+    output = str(tmp_path / "out.onnx")
+    result = CliRunner().invoke(
+        export, [str(checkpoint), "-o", output, "--tolerance", "1e-12", *form]
+    )
     assert isinstance(result.exception, ModelFileError)
+    assert "a higher --tolerance" in str(result.exception)
     assert list(tmp_path.iterdir()) == []
