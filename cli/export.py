@@ -139,9 +139,7 @@ def write_onnx(
     from ..export.parity import HALF_TOLERANCE, TOLERANCE, refuse_drift
     from ..model.checkpoint import load_model
 
-    if tolerance is None:
-        tolerance = TOLERANCE if compute == "fp32" else HALF_TOLERANCE
-
+    usual = TOLERANCE if compute == "fp32" else HALF_TOLERANCE
     model = load_model(checkpoint)
     with _draft(output) as draft:
         export_onnx(
@@ -152,7 +150,7 @@ def write_onnx(
             static_samples=static_samples,
             compute=compute,
         )
-        difference = refuse_drift(draft, tolerance)
+        difference = refuse_drift(draft, tolerance or usual)
     where = "four lengths" if static_samples is None else f"{static_samples} samples"
     near = f"within {difference:.1e} of torch at {where}"
     return f"{output}: {_size(output)}, {near}, no strike moved"
@@ -183,7 +181,7 @@ def write_stream(
             opset=opset,
             block_samples=block_samples,
         )
-        difference = refuse_stream_drift(draft, TOLERANCE if tolerance is None else tolerance)
+        difference = refuse_stream_drift(draft, tolerance or TOLERANCE)
     return (
         f"{output}: {_size(output)}, {latency_samples} samples of latency, within {difference:.1e} "
         "of torch at once"

@@ -110,8 +110,8 @@ def largest_difference(
 def drifts(path: str | Path, difference: float, where: str, tolerance: float) -> ModelFileError:
     """The error of a file that differs from torch by more than is tolerated, and the remedy."""
     return ModelFileError(
-        f"{path}: differs from torch by {difference:.2e} {where}, more than {tolerance:.0e}; "
-        "the file is not kept, but for a higher --tolerance of `creative-mix export`"
+        f"{path}: differs from torch by {difference:.2e} {where}, more than {tolerance:g}; "
+        "the file is not kept (creative-mix export --tolerance allows more)"
     )
 
 
