@@ -60,11 +60,14 @@ def need_node(package: Path, module: str) -> str:
     return node
 
 
-def run_host(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_host(
+    *arguments: str | Path, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a host to its end, on one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "THREADS": "1", **variables}
     return subprocess.run(
         [str(argument) for argument in arguments],
+        cwd=cwd,
         env=environment,
         capture_output=True,
         text=True,

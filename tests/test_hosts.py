@@ -16,6 +16,8 @@ from hosts import EXAMPLES, Pair, make_pair, need_node, read_samples, run_host
 from recordings import make_drums, make_piano
 from standin import write_standin
 
+from creative_mix.controls import Controls
+from creative_mix.curve import BiasCurve
 from creative_mix.renderer import WEIGHTS_PATH, Renderer
 
 PYTHON_HOST = EXAMPLES / "python" / "render.py"
@@ -119,6 +121,57 @@ def test_node_chunks_equal_the_package(tmp_path: Path) -> None:
     mix = Renderer(model).render(drums, piano)
     expected = mix / max(1.0, float(np.abs(mix).max()))
     np.testing.assert_allclose(read_samples(tmp_path / "o.wav"), expected, atol=1e-5)
+
+
+CONTROLLED = """
+import { readFileSync, writeFileSync } from "node:fs";
+import ort from "./node/node_modules/onnxruntime-node/dist/index.js";
+import { Renderer } from "./javascript/renderer.mjs";
+import { readWav } from "./javascript/wav.mjs";
+
+const [model, drums, piano, out] = process.argv.slice(1);
+const renderer = await Renderer.open(ort, readFileSync(model), { intraOpNumThreads: 1 });
+const [first, second] = [drums, piano].map((path) => readWav(readFileSync(path)).channels);
+const frames = Math.ceil(second[0].length / 512);
+const biasCurve = Array.from({ length: 6 }, (_, row) =>
+  Float32Array.from({ length: frames }, (_, at) => (row === 3 ? (2 * at) / frames : 0)),
+);
+const found = [];
+for (const settings of [{ density: 0 }, { dynamics: 0 }, { density: 0.5, biasCurve }]) {
+  const { mix, strikes } = await renderer.render(first, second, { ...settings, chunkFrames: 60 });
+  found.push([...mix, strikes]);
+}
+writeFileSync(out, Buffer.concat(found.flat().map((row) => Buffer.from(row.buffer))));
+"""
+"""Renders with controls in Node and writes mix and strikes of each, float32."""
+
+
+def test_node_takes_the_controls(pair: Pair, tmp_path: Path) -> None:
+    node = need_node(NODE_HOST.parent, "onnxruntime-node")
+    out = tmp_path / "out"
+    drums, piano = (read_samples(path)[:, : 3 * 44100] for path in (pair.drums, pair.piano))
+    for name, samples in (("d", drums), ("p", piano)):
+        sf.write(tmp_path / f"{name}.wav", samples.T, 44100, "FLOAT")
+    done = run_host(
+        *(node, "--input-type=module", "--eval", CONTROLLED, WEIGHTS_PATH),
+        *(tmp_path / "d.wav", tmp_path / "p.wav", out),
+        cwd=EXAMPLES,
+    )
+    assert done.returncode == 0, done.stderr
+    frames = -(-piano.shape[1] // 512)
+    middles = (np.arange(frames) + 0.5) * 512 / 44100
+    rise = BiasCurve.of(
+        {"time_s": middles.tolist(), "target_rhythm": (2 * np.arange(frames) / frames).tolist()}
+    )
+    made = np.frombuffer(out.read_bytes(), np.float32).reshape(3, -1)
+    cases = (Controls(density=0), Controls(dynamics=0), Controls(density=0.5, bias_curve=rise))
+    renderer = Renderer(threads=1)
+    plain = renderer.render(drums, piano)
+    for ours, controls in zip(made, cases, strict=True):
+        mix = renderer.render(drums, piano, controls=controls)
+        np.testing.assert_allclose(ours[: mix.size], mix.reshape(-1), atol=1e-5)
+        assert np.abs(mix - plain).max() > 0.01
+    assert made[0, plain.size :].max() < 0.3 < made[1, plain.size :].max()
 
 
 def test_node_refuses_a_foreign_model(pair: Pair, tmp_path: Path) -> None:

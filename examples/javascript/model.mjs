@@ -1,34 +1,41 @@
 // What onnxruntime-node and onnxruntime-web do not tell or do: their sessions hide a file's metadata,
-// and neither takes `skip_frames`, an input with a default (Node drops it, the web refuses it).
+// and neither takes an input that has a default, as `skip_frames` (Node drops it, the web refuses it).
 // An ONNX file is protobuf, so both are a walk over its outermost fields; no library is needed.
 
 const GRAPH = 7, METADATA = 14; // of the model
-const INITIALIZER = 5; // of the graph
-const NAME = 8; // of an initializer
+const INITIALIZER = 5, INPUT = 11; // of the graph
+const INITIALIZER_NAME = 8, INPUT_NAME = 1;
 const text = new TextDecoder();
 
 /**
- * Returns what a host needs to know of a model file, and the file with `skip_frames` as an input
- * like every other, which a runtime for JavaScript then takes.
+ * Returns what a host needs to know of a model file, and the file without the defaults of its
+ * inputs: a runtime for JavaScript takes them then, and they must all be given. `facts.optional`
+ * names them.
  * @param {Uint8Array} bytes a file that `creative-mix export` wrote, or the one that ships
  * @returns {{facts: object, bytes: Uint8Array}}
  */
 export function readModel(bytes) {
   const said = {};
   const pieces = [];
+  let optional = [];
   try {
     for (const field of fields(bytes)) {
       if (field.number === METADATA) {
         const [key, value] = [...fields(field.body)].map((each) => text.decode(each.body));
         said[key] = value;
       }
-      const body = field.number === GRAPH ? withoutDefault(field.body, "skip_frames") : null;
-      pieces.push(...(body ? [header(GRAPH, body.length), body] : [field.whole]));
+      if (field.number === GRAPH) {
+        const plain = withoutDefaults(field.body);
+        optional = plain.names;
+        pieces.push(header(GRAPH, plain.graph.length), plain.graph);
+      } else {
+        pieces.push(field.whole);
+      }
     }
   } catch {
     throw new Error("not an ONNX file");
   }
-  const facts = { componentNames: (said.component_names ?? "").split(",") };
+  const facts = { componentNames: (said.component_names ?? "").split(","), optional };
   for (const [name, key] of Object.entries({
     sampleRate: "sample_rate", hop: "hop_length", behind: "lookback_frames",
     ahead: "lookahead_frames", least: "least_samples",
@@ -41,12 +48,22 @@ export function readModel(bytes) {
   return { facts, bytes: join(pieces) };
 }
 
-/** The graph without the initializer that is called `name`: what has no default must be given. */
-function withoutDefault(graph, name) {
-  const isIt = (field) =>
-    field.number === INITIALIZER &&
-    [...fields(field.body)].some((each) => each.number === NAME && text.decode(each.body) === name);
-  return join([...fields(graph)].filter((field) => !isIt(field)).map((field) => field.whole));
+/** The graph without the initializers that are defaults of its inputs, and the names of these. */
+function withoutDefaults(graph) {
+  const all = [...fields(graph)];
+  const nameOf = (field, number) =>
+    text.decode([...fields(field.body)].find((each) => each.number === number).body);
+  const inputs = new Set(
+    all.filter((field) => field.number === INPUT).map((field) => nameOf(field, INPUT_NAME)),
+  );
+  const names = [];
+  const kept = all.filter((field) => {
+    if (field.number !== INITIALIZER) return true;
+    const name = nameOf(field, INITIALIZER_NAME);
+    if (inputs.has(name)) names.push(name);
+    return !inputs.has(name);
+  });
+  return { graph: join(kept.map((field) => field.whole)), names };
 }
 
 /** Yields a message's fields: number, body (of those that have a length), and whole. */
