@@ -47,8 +47,9 @@ from ..errors import OptionError
     "--static-samples",
     type=click.IntRange(min=512),
     metavar="N",
-    help="Fix the length to N samples, for runtimes that cannot do without; the file then has no "
-    "optional inputs. With --stream, the length of a block.  [default: any length]",
+    help="Fix the length to N samples, for other apps whose runtime cannot do without; the file "
+    "then has no optional inputs, and creative-mix does not render with it. With --stream, the "
+    "length of a block.  [default: any length]",
 )
 @click.option(
     "--stream",
@@ -101,7 +102,9 @@ def export(
         raise click.UsageError("--channels goes with --stream: other files take any number")
     if stream and compute == "fp16":
         raise click.UsageError("--compute fp16 does not go with --stream: a stream is for CPUs")
-    check_output(output, force)
+    if not force:
+        check_absent(output, "or --force to overwrite it")
+    check_output(output)
     if stream:
         told = write_stream(
             checkpoint, output, precision, opset, static_samples, channels or 2, tolerance
@@ -111,16 +114,28 @@ def export(
     click.echo(told)
 
 
-def check_output(output: Path, force: bool) -> None:
-    """Refuse a name that no ONNX file can or should be written to.
+def check_absent(output: Path, otherwise: str) -> None:
+    """Refuse a name that is taken.
+
+    Args:
+        output: the name.
+        otherwise: the remedy beside another name.
 
     Raises:
-        OptionError: the suffix is wrong, the file is there already, or its folder is not.
+        OptionError: there is such a file already.
+    """
+    if output.exists():
+        raise OptionError(f"{output}: exists; give another name, {otherwise}")
+
+
+def check_output(output: Path) -> None:
+    """Refuse a name that no ONNX file can be written to.
+
+    Raises:
+        OptionError: the suffix is wrong, or its folder is not there.
     """
     if output.suffix != ".onnx":
         raise OptionError(f"{output}: an ONNX file must end in .onnx")
-    if output.exists() and not force:
-        raise OptionError(f"{output}: exists; give another name, or --force to overwrite it")
     if not output.parent.is_dir():
         raise OptionError(f"{output.parent}: no such folder; make it first")
 
@@ -150,7 +165,7 @@ def write_onnx(
             static_samples=static_samples,
             compute=compute,
         )
-        difference = refuse_drift(draft, tolerance or usual)
+        difference = refuse_drift(draft, tolerance or usual, output)
     where = "four lengths" if static_samples is None else f"{static_samples} samples"
     near = f"within {difference:.1e} of torch at {where}"
     return f"{output}: {_size(output)}, {near}, no strike moved"
@@ -181,7 +196,7 @@ def write_stream(
             opset=opset,
             block_samples=block_samples,
         )
-        difference = refuse_stream_drift(draft, tolerance or TOLERANCE)
+        difference = refuse_stream_drift(draft, tolerance or TOLERANCE, output)
     return (
         f"{output}: {_size(output)}, {latency_samples} samples of latency, within {difference:.1e} "
         "of torch at once"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import OptionError
+from ..errors import ModelFileError, OptionError
 
 RED_FLAG = 3
 """Exit code of a strict run that raised a red flag."""
@@ -79,7 +79,7 @@ def train(
     For several processes: torchrun --nproc-per-node=N -m creative_mix.training CONFIG.
 
     Exit codes: 0 at the end, and after SIGINT or SIGTERM, which save first; 1 for a failure; 2 for
-    a wrong option; 3 for a red flag under --strict.
+    an option that there is not or that cannot be read; 3 for a red flag under --strict.
 
     \b
     creative-mix train config.json
@@ -93,9 +93,10 @@ def train(
             raise OptionError(f"--set {setting}: write it as KEY=VALUE")
         overrides[key] = value
     if export is not None:
-        from creative_mix.cli.export import check_output
+        from creative_mix.cli.export import check_absent, check_output
 
-        check_output(export, force)
+        check_absent(export, "or take it away")  # --force is for the run's folder
+        check_output(export)
     from ..training.config import TrainingConfig
     from ..training.running import run
 
@@ -113,4 +114,7 @@ def train(
     if export is not None and outcome.first and outcome.finished:
         from creative_mix.cli.export import write_onnx
 
-        click.echo(write_onnx(outcome.best, export))
+        try:
+            click.echo(write_onnx(outcome.best, export))
+        except ModelFileError as error:
+            raise ModelFileError(f"{error}; the weights are in {outcome.best}") from error

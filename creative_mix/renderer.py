@@ -105,7 +105,7 @@ class Renderer:
     Raises:
         RuntimeMissingError: no ONNX Runtime is installed.
         DeviceError: `device` is "cuda" or "tensorrt" and cannot be used.
-        ModelFileError: the file is missing or not such a model.
+        ModelFileError: the file is missing, no such model, or one for streams or of a fixed length.
     """
 
     def __init__(
@@ -137,6 +137,12 @@ class Renderer:
             raise ModelFileError(
                 f"{path}: takes a stream, block by block; give a model that `creative-mix export` "
                 "wrote without --stream"
+            )
+        fixed = next(each.shape[2] for each in self._session.get_inputs() if each.name == "piano")
+        if isinstance(fixed, int):
+            raise ModelFileError(
+                f"{path}: takes {fixed} samples and no other length; give a model that "
+                "`creative-mix export` wrote without --static-samples"
             )
 
     @property

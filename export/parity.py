@@ -115,8 +115,16 @@ def drifts(path: str | Path, difference: float, where: str, tolerance: float) ->
     )
 
 
-def refuse_drift(path: str | Path, tolerance: float = TOLERANCE) -> float:
+def refuse_drift(
+    path: str | Path, tolerance: float = TOLERANCE, name: str | Path | None = None
+) -> float:
     """The largest difference at any of the four lengths, or at the file's only one.
+
+    Parameters
+    ----------
+    path : the file
+    tolerance : the largest difference that is accepted
+    name : what errors call the file; by default its path
 
     Raises
     ------
@@ -125,11 +133,11 @@ def refuse_drift(path: str | Path, tolerance: float = TOLERANCE) -> float:
     agreements = list(compare(path))
     worst = max(agreements, key=lambda each: each.difference)
     if not worst.difference <= tolerance:
-        raise drifts(path, worst.difference, f"at {worst.samples} samples", tolerance)
+        raise drifts(name or path, worst.difference, f"at {worst.samples} samples", tolerance)
     for each in agreements:
         if each.moved_strikes:
             raise ModelFileError(
-                f"{path}: {each.moved_strikes} strikes lie elsewhere than in torch at "
+                f"{name or path}: {each.moved_strikes} strikes lie elsewhere than in torch at "
                 f"{each.samples} samples; the file is not kept"
             )
     return worst.difference

@@ -84,8 +84,16 @@ def largest_stream_difference(
     return found
 
 
-def refuse_stream_drift(path: str | Path, tolerance: float = TOLERANCE) -> float:
+def refuse_stream_drift(
+    path: str | Path, tolerance: float = TOLERANCE, name: str | Path | None = None
+) -> float:
     """The largest difference at any of the block sizes.
+
+    Parameters
+    ----------
+    path : the file
+    tolerance : the largest difference that is accepted
+    name : what errors call the file; by default its path
 
     Raises
     ------
@@ -94,5 +102,6 @@ def refuse_stream_drift(path: str | Path, tolerance: float = TOLERANCE) -> float
     differences = largest_stream_difference(path)
     worst = max(differences, key=lambda block: differences[block])
     if not differences[worst] <= tolerance:
-        raise drifts(path, differences[worst], f"in blocks of {worst} samples", tolerance)
+        where = f"in blocks of {worst} samples"
+        raise drifts(name or path, differences[worst], where, tolerance)
     return differences[worst]

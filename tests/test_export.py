@@ -25,6 +25,7 @@ from creative_mix.export.parity import (
 )
 from creative_mix.model.checkpoint import load_model, model_metadata, save_tensors
 from creative_mix.model.system import Controls, CreativeMix
+from creative_mix.renderer import Renderer
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +249,9 @@ def test_export_options(
     frames = "frames" if length == "samples" else -(-int(length) // 512)
     assert shapes["weights"][2] == shapes["strikes"][1] == frames
     assert len(session.get_overridable_initializers()) == (4 if length == "samples" else 0)
+    if length != "samples":
+        with pytest.raises(ModelFileError, match="without --static-samples"):
+            Renderer(path)
     expected = load_model(checkpoint).state_dict()
     for name, tensor in load_model(path).state_dict().items():
         assert torch.equal(tensor, expected[name]), name
@@ -266,5 +270,6 @@ def test_a_drifting_export_leaves_no_file(
         export, [str(checkpoint), "-o", output, "--tolerance", "1e-12", *form]
     )
     assert isinstance(result.exception, ModelFileError)
+    assert str(result.exception).startswith(f"{output}: ")
     assert "more than 1e-12" in str(result.exception)
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from trainingkit import logged, tiny, write_config, write_pairs
 
 from creative_mix.cli.train import train
-from creative_mix.errors import TrainingDataError
+from creative_mix.errors import OptionError, TrainingDataError
 from creative_mix.evaluation.features import Features
 from creative_mix.evaluation.scores import mel_distance
 from creative_mix.model.checkpoint import load_model, read_weights
@@ -74,6 +74,17 @@ def test_the_export_is_the_best_checkpoint(finished: Path) -> None:
     for name, tensor in read_weights(finished / "best.onnx").tensors.items():
         wanted = best.tensors[f"average.model.{name}"]
         torch.testing.assert_close(tensor, wanted.half().float(), atol=1e-6, rtol=1e-3)
+
+
+def test_an_export_that_is_there_stops_the_run_and_nothing_drops_it(finished: Path) -> None:
+    before = sorted(path.name for path in (finished / "run").iterdir())
+    for force in ([], ["--force"]):
+        options = ["--device", "cpu", "--export", str(finished / "best.onnx"), *force]
+        done = CliRunner().invoke(train, [str(finished / "config.json"), *options])
+        assert isinstance(done.exception, OptionError)
+        assert "best.onnx: exists" in str(done.exception)
+        assert "force" not in str(done.exception)
+    assert sorted(path.name for path in (finished / "run").iterdir()) == before
 
 
 def test_tensorboard_has_scalars_sounds_and_spectrograms(finished: Path) -> None:
