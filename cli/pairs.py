@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from creative_mix.training.material import Material
     from creative_mix.training.pairs import PairMaker
 
 _maker: PairMaker | None = None  # each worker process's own
@@ -29,7 +30,7 @@ _maker: PairMaker | None = None  # each worker process's own
     "--split",
     default="train",
     type=click.Choice(["train", "validation"]),
-    help="Instruments and files of this split only.",
+    help="Instruments and files of this split only; the one piano or kit of its folder is in both.",
 )
 @click.option("--duration", default=10.0, type=click.FloatRange(2.0, 600.0), help="Seconds each.")
 @click.option(
@@ -167,7 +168,9 @@ def _make_all(
     workers: int,
 ) -> None:
     """Make the pairs of some seeds, in this process or in several."""
-    _begin(*settings)  # in any case: what is missing is told once, before the workers start
+    # In any case: what is missing or amiss is told once, before the workers start.
+    for line in _amiss(_begin(*settings), settings[0], settings[3]):
+        click.echo(line, err=True)
     with click.progressbar(length=len(seeds), label="pairs", file=sys.stderr) as bar:
         if workers == 1:
             for seed in seeds:
@@ -196,13 +199,30 @@ def _begin(
     split: str,
     duration: float,
     shares: dict[str, float],
-) -> None:
+) -> Material:
     from creative_mix.training.material import Material
     from creative_mix.training.pairs import PairMaker
 
     global _maker
     found = Material.from_folder(material, soundfonts, programs)
     _maker = PairMaker(found, split, duration, **shares)
+    return found
+
+
+def _amiss(material: Material, folder: Path, split: str) -> list[str]:
+    """What one might not expect of the material, line by line."""
+    from creative_mix.training.inventory import Inventory, tell_unused
+
+    inventory = Inventory()
+    tell_unused(folder, material, inventory)
+    lines = inventory.lines()
+    if split == "validation" and material.in_both_splits:
+        names = ", ".join(material.in_both_splits)
+        lines.append(
+            f"in both splits, for want of others: {names}; these pairs do not tell how instruments "
+            "sound that were not learnt from"
+        )
+    return lines
 
 
 def _make(out: Path, seed: int) -> None:

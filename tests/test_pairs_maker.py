@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -306,6 +307,25 @@ def test_command_makes_the_same_for_any_workers_and_goes_on(folder: Path, tmp_pa
     assert len(names) == 16 and names[0] == "00000005.drums.wav"
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_command_tells_what_it_makes_nothing_of(folder: Path, tmp_path: Path) -> None:
+    from creative_mix.cli.pairs import pairs as command
+
+    material = tmp_path / "material"
+    shutil.copytree(folder, material)
+    for alone in (material / "piano" / "beta", material / "drums" / "second"):
+        shutil.rmtree(alone)
+    loose, lost = material / "piano" / "loose.wav", material / "midi" / "lost.mid"
+    shutil.copy(next((material / "piano" / "alpha").glob("*.wav")), loose)
+    shutil.copy(material / "midi" / "drums" / "groove0.mid", lost)
+    for split, told in (("train", False), ("validation", True)):
+        options = ["--material", str(material), "--duration", "2", "--count", "1"]
+        done = CliRunner().invoke(command, [str(tmp_path / split), *options, "--split", split])
+        assert done.exit_code == 0, done.output
+        assert f"refused: {loose}: neither its name" in done.stderr
+        assert f"refused: {lost}: MIDI is played from" in done.stderr
+        assert ("in both splits, for want of others: alpha, first" in done.stderr) == told
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -250,7 +250,10 @@ def test_store_keeps_within_its_limit() -> None:
 def test_soundfont_errors_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TrainingDataError, match=r"none\.sf2: no such SoundFont"):
         soundfont_pianos(tmp_path / "none.sf2", SampleStore())
-    (tmp_path / "a.sf2").write_bytes(b"")
+    (tmp_path / "a.sf2").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(TrainingDataError, match=r"a\.sf2: not a SoundFont"):
+        soundfont_pianos(tmp_path / "a.sf2", SampleStore())
+    (tmp_path / "a.sf2").write_bytes(b"RIFF\x04\0\0\0sfbk")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(TrainingDataError, match="install it"):
         soundfont_kits(tmp_path / "a.sf2", SampleStore())

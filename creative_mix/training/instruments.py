@@ -229,7 +229,10 @@ class SampledKit:
             self._takes[sound] = [layers[n] for n in sorted(layers)]
         missing = {"kick", "snare", "hat_closed"} - set(self._takes)
         if missing:
-            raise TrainingDataError(f"drum kit {name}: no samples of {', '.join(sorted(missing))}")
+            raise TrainingDataError(
+                f"drum kit {name}: no samples of {', '.join(sorted(missing))}; name files such as "
+                f"{min(missing)}_v1_rr1.wav, or list them in an index.csv"
+            )
         self.has_hands = HAND_DRUMS <= set(self._takes)
         self._maps: dict[str, VelocityMap] = {}
         self._mix_db: dict[str, float] | None = None

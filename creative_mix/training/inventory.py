@@ -190,29 +190,46 @@ def _open_material(config: TrainingConfig, shape: CropShape, inventory: Inventor
 
 def _without_broken(folder: Path, material: Material, inventory: Inventory) -> Material:
     """The material without samples that cannot be read; tells of them, and of files not used."""
-    taken: set[Path] = set()
     kept: dict[str, list[Any]] = {"pianos": [], "kits": []}
     for kind, instruments in (("pianos", material.pianos), ("kits", material.kits)):
         for instrument in instruments:
             if not isinstance(instrument, (SampledPiano, SampledKit)):
                 kept[kind].append(instrument)
                 continue
-            paths = [file.path for file in instrument.files]
-            taken.update(paths)
-            sound = set(_keep(sorted(set(paths)), _audio_info, inventory))
+            paths = {file.path for file in instrument.files}
+            sound = set(_keep(sorted(paths), _audio_info, inventory))
             try:
                 files = [file for file in instrument.files if file.path in sound]
                 kept[kind].append(instrument.only(files))
             except TrainingDataError as error:
                 inventory.refused.append((folder / instrument.name, str(error)))
-    for inner in ("piano", "drums"):
-        for path in _files(folder / inner, AUDIO_SUFFIXES):
-            if path not in taken:
-                inventory.refused.append((path, "neither its name nor an index.csv says its note"))
+    tell_unused(folder, material, inventory)
     for kind, left in kept.items():
         if not left:
             raise TrainingDataError(f"{folder}: no usable {kind}; {inventory.lines()[-1]}")
     return dataclasses.replace(material, pianos=tuple(kept["pianos"]), kits=tuple(kept["kits"]))
+
+
+def tell_unused(folder: Path, material: Material, inventory: Inventory) -> None:
+    """Tell of the files in a folder of material that nothing is made of.
+
+    Args:
+        folder: as `Material.from_folder` takes it.
+        material: what was found there.
+        inventory: takes the refusals.
+    """
+    for inner, instruments in (("piano", material.pianos), ("drums", material.kits)):
+        sampled = [each for each in instruments if isinstance(each, (SampledPiano, SampledKit))]
+        if not sampled:  # a SoundFont's programs play alone
+            continue
+        used = {file.path for each in sampled for file in each.files}
+        for path in _files(folder / inner, AUDIO_SUFFIXES):
+            if path not in used:
+                inventory.refused.append((path, "neither its name nor an index.csv says its note"))
+    parts = (folder / "midi" / "drums", folder / "midi" / "piano")
+    for path in _files(folder / "midi", midi.MIDI_SUFFIXES):
+        if not any(part in path.parents for part in parts):
+            inventory.refused.append((path, "MIDI is played from midi/drums and midi/piano alone"))
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

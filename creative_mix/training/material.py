@@ -124,6 +124,13 @@ class Material:
             self.fonts,
         )
 
+    @property
+    def in_both_splits(self) -> tuple[str, ...]:
+        """Names of the instruments that play in validation as well, having no other beside them."""
+        sides = [self.for_split(split) for split in ("train", "validation")]
+        train, validation = ({i.name for i in (*side.pianos, *side.kits)} for side in sides)
+        return tuple(sorted(train & validation))
+
 
 def _share(
     instruments: tuple[_Named, ...], held_out: frozenset[str], split: str

@@ -12,6 +12,8 @@ import mido
 from creative_mix.errors import TrainingDataError
 from creative_mix.training.notes import Hit, Note, sort_hits, sort_notes
 
+MIDI_SUFFIXES = (".mid", ".midi")
+
 HOLD_OUT_EVERY = 10
 """Of the performances in alphabetical order, numbers 9, 19, 29, ... (from 0) are validation."""
 
@@ -118,7 +120,7 @@ def find_grooves(folder: Path) -> list[GrooveFile]:
 
 def find_midi(folder: Path) -> list[Path]:
     """MIDI files below a folder, in alphabetical order of their paths."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".mid", ".midi"))
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in MIDI_SUFFIXES)
 
 
 def split_performances(paths: Sequence[Path], split: str) -> list[Path]:

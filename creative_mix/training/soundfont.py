@@ -102,7 +102,8 @@ def soundfont_pianos(
         programs: General MIDI programs, 0..127.
 
     Raises:
-        TrainingDataError: the file or FluidSynth is missing, or a program is out of range.
+        TrainingDataError: the file or FluidSynth is missing, it is no SoundFont, or a program is
+            out of range.
     """
     path = _checked(font)
     for program in programs:
@@ -115,7 +116,7 @@ def soundfont_kits(font: str | Path, store: SampleStore) -> list[SoundFontKit]:
     """The drum kits of a SoundFont.
 
     Raises:
-        TrainingDataError: the file or FluidSynth is missing.
+        TrainingDataError: the file or FluidSynth is missing, or it is no SoundFont.
     """
     path = _checked(font)
     return [SoundFontKit(path, program, store) for program in KIT_PROGRAMS]
@@ -220,6 +221,13 @@ def _checked(font: str | Path) -> Path:
     path = Path(font)
     if not path.is_file():
         raise TrainingDataError(f"{path}: no such SoundFont")
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"sfbk":
+        # FluidSynth would play its default in the file's place, and not fail.
+        raise TrainingDataError(
+            f"{path}: not a SoundFont (.sf2); is it a pointer to one, or a download cut short?"
+        )
     if shutil.which("fluidsynth") is None:
         raise TrainingDataError(
             f"{path}: SoundFonts need FluidSynth; install it (Debian: apt-get install fluidsynth)"
