@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..errors import TrainingDataError
+
 
 @click.command()
 @click.argument("model", required=False, type=click.Path(path_type=Path))
@@ -36,8 +38,16 @@ def ablate(model: Path | None, pack: Path, count: int | None) -> None:
     from ..renderer import WEIGHTS_PATH
     from ..training.pairfiles import pair_stems, read_pair
 
+    pairs = {stem: read_pair(pack, stem) for stem in pair_stems(pack)[:count]}
+    if len(pairs) < 2:
+        raise TrainingDataError(f"{pack}: holds fewer than two pairs; make more")
+    for stem, pair in pairs.items():
+        if not pair.hits or not pair.piano_notes:
+            raise TrainingDataError(
+                f"{pack / stem}.json: tells no hits and notes, by which parts are judged; "
+                "`creative-mix pairs` makes pairs that do"
+            )
     loaded = load_model(model or WEIGHTS_PATH)
     cases = [open_case() for open_case in pack_cases(pack, count)]
     click.echo(ablation_table(score(Variants(loaded, cases).renders(), cases)))
-    pairs = [read_pair(pack, stem) for stem in pair_stems(pack)[:count]]
-    click.echo(f"\n{probe_table(probe_matrix(loaded, pairs))}")
+    click.echo(f"\n{probe_table(probe_matrix(loaded, list(pairs.values())))}")

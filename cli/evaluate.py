@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from creative_mix.errors import OptionError
+from creative_mix.newfile import NewFile
 
 if TYPE_CHECKING:
     from creative_mix.evaluation.baselines import Render
@@ -88,40 +90,44 @@ def evaluate(
         raise click.UsageError("nothing to evaluate on; give --pairs, --material or --real")
     if floor and not material:
         raise click.UsageError("--floor needs --material, to render the truth again")
-    _check_writable(json_path, force)
     from creative_mix.evaluation import sources
     from creative_mix.evaluation.systems import choose_systems
 
-    chosen = choose_systems(systems, model, device, threads=max(1, (os.cpu_count() or 1) // jobs))
+    with _kept(json_path, force) as result:
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        chosen = choose_systems(systems, model, device, threads=threads)
+        if pack or material:
+            cases = (
+                sources.pack_cases(pack, count, material if floor else None)
+                if pack
+                else sources.made_cases(_given(material), count or 60, seed, duration, floor)
+            )
+            report = _run(cases, chosen, None, jobs, quiet)
+            result["truth"] = _show(report, f"{len(cases)} pairs with known truth", True)
+        if real:
+            cases, partners = sources.recorded_cases(*real)
+            report = _run(cases, chosen, partners, jobs, quiet)
+            result["real"] = _show(report, f"{len(cases)} pairs of recordings", False)
+
+
+@contextlib.contextmanager
+def _kept(path: Path | None, force: bool) -> Iterator[dict[str, Any]]:
+    """Give a place for the scores, and write it to `path`, if that is asked for, at the end."""
+    file = None if path is None else NewFile(path, force)
     result: dict[str, Any] = {"format_version": 1}
-    if pack or material:
-        cases = (
-            sources.pack_cases(pack, count, material if floor else None)
-            if pack
-            else sources.made_cases(_given(material), count or 60, seed, duration, floor)
-        )
-        report = _run(cases, chosen, None, jobs, quiet)
-        result["truth"] = _show(report, f"{len(cases)} pairs with known truth", True)
-    if real:
-        cases, partners = sources.recorded_cases(*real)
-        report = _run(cases, chosen, partners, jobs, quiet)
-        result["real"] = _show(report, f"{len(cases)} pairs of recordings", False)
-    if json_path:
-        _write_json(result, json_path)
+    try:
+        yield result
+        if file is not None:
+            file.fill((json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+            file.give_name()
+    finally:
+        if file is not None:
+            file.discard()
 
 
 def _given(material: Path | None) -> Path:
     assert material is not None
     return material
-
-
-def _check_writable(path: Path | None, force: bool) -> None:
-    if path is None:
-        return
-    if path.exists() and not force:
-        raise OptionError(f"{path}: exists; give another --json, or --force to overwrite it")
-    if not path.parent.is_dir():
-        raise OptionError(f"{path.parent}: no such folder for --json; make it first")
 
 
 def _run(
@@ -154,9 +160,3 @@ def _show(report: Report, title: str, with_truth: bool) -> dict[str, Any]:
     if outcomes:
         click.echo(f"\n### Goals\n\n{targets.targets_table(outcomes)}")
     return {**report.to_json(), "targets": targets.targets_json(outcomes)}
-
-
-def _write_json(result: dict[str, Any], path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)

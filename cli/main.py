@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import errno
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -60,6 +63,11 @@ class LazyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
         if args and args[0] not in COMMANDS and args[0] not in own:
+            if not os.path.exists(args[0]):
+                for command in difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.75):
+                    raise click.UsageError(
+                        f"{args[0]}: no such command or file; did you mean {command}?"
+                    )
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
@@ -102,6 +110,13 @@ class LazyGroup(click.Group):
             raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
             raise click.ClickException(_missing(ctx.invoked_subcommand, error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE or error.strerror is None:
+                raise  # whoever reads our output has gone, or this is a fault of our own
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(
+                f"{where}{error.strerror}; check the path, its rights, and the room on its disk"
+            ) from error
 
     def main(
         self,

@@ -162,8 +162,8 @@ def check_length(signal: Signal, recording: Recording, least: int) -> None:
     """
     if recording.store.length < least:
         raise AudioFileError(
-            f"{signal.name}: lasts {recording.store.length / SAMPLE_RATE:.3f} s, and "
-            f"{least / SAMPLE_RATE:.3f} s is the least; give a longer recording"
+            f"{signal.name}: {recording.store.length / SAMPLE_RATE:.3f} s of it to render, and "
+            f"{least / SAMPLE_RATE:.3f} s is the least; give a longer recording or section of it"
         )
 
 

@@ -28,11 +28,12 @@ def pytest_configure() -> None:
     """Give each of several test processes its share of the cores, before any loads torch.
 
     Threads of two processes that wait for each other on the same cores take half as long again.
+    NumPy is loaded already: what these processes start shall add up with as many threads as they.
     """
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    processes, cores = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), os.cpu_count() or 1
     if processes > 1:
-        share = max(1, (os.cpu_count() or 1) // processes)
-        os.environ.setdefault("OMP_NUM_THREADS", str(share))
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // processes)))
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(cores))
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,7 @@ BAD = [
     Bad("bias out of range", ("-8 to 8",), options=("--bias", "input_rhythm=9"), code=2),
     Bad("bias is NaN", ("-8 to 8",), options=("--bias", "input_rhythm=nan"), code=2),
     Bad("bias without a number", ("not a number",), options=("--bias", "input_rhythm"), code=2),
+    Bad("a command misspelt", ("bacth", "mean batch?"), drums="bacth", code=2),
     Bad("unknown option", ("--loud",), options=("--loud",), code=2),
     Bad(
         "stretch beyond its range",

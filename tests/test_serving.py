@@ -215,7 +215,7 @@ def test_harp_is_told_what_is_wrong(
     piano = server.upload(pair[1])
     for drums, line in (
         (server.upload(words), "words.wav: not a recording that can be read; give one of"),
-        (server.upload(brief), "brief.wav: lasts 0.010 s, and 0.046 s is the least"),
+        (server.upload(brief), "brief.wav: 0.010 s of it to render, and 0.046 s is the least"),
         (None, "the drums are missing; give a recording of them"),
     ):
         event, told = server.call("process", [drums, piano, *DEFAULTS])

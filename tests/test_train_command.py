@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -42,11 +43,22 @@ def test_every_setting_is_told_with_its_default_and_meaning() -> None:
         ({"ema_decay": 1.5}, "ema_decay=1.5: must be 0 to 1"),
         ({"warmup_steps": -1}, "warmup_steps=-1: must be 0 or more"),
         ({"patience": 3}, "patience=3: needs `validation`"),
+        ({"loss": 3}, "loss: must be a JSON object"),
+        ({"model": {"encoder_width": 0}}, r"model\.encoder_width=0: must be 1 or more"),
+        ({"model": {"attention_heads": 7}}, "must divide composer_width, 256"),
     ],
 )
-def test_a_figure_that_no_run_can_have_is_refused(settings: dict[str, float], reason: str) -> None:
+def test_a_figure_that_no_run_can_have_is_refused(settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(TrainingDataError, match=reason):
         TrainingConfig.from_dict({"pairs": "data", **settings})
+
+
+@pytest.mark.parametrize("text", ["[]", '{"loss": 3}', '{"pairs": "data"'])
+def test_a_file_that_is_no_configuration_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(TrainingDataError, match=r"JSON"):
+        TrainingConfig.from_file(path, {"loss.mel": "2"})
 
 
 def test_a_run_says_what_it_will_do_and_when_there_is_nothing(tmp_path: Path) -> None:

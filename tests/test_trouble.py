@@ -362,3 +362,15 @@ class TestBatch:
         (output,) = outputs(tmp_path)
         call = ("drums.wav", "piano.wav", "-o", tmp_path / output, "--model", "m.onnx")
         check_line(here(*call, cwd=folder), output, "--force")
+
+
+@pytest.mark.parametrize(
+    "call", [("pairs", "OUT", "--material", "."), ("evaluate", "--pairs", ".", "--json", "OUT")]
+)
+def test_a_place_that_cannot_be_written_is_one_line(
+    call: tuple[str, ...], folder: Path, here: Command
+) -> None:
+    place = folder / "drums.wav" / "inside"
+    check_line(
+        here(*(str(place) if part == "OUT" else part for part in call), cwd=folder), "inside"
+    )

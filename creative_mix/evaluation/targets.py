@@ -110,6 +110,8 @@ def _against_best(report: Report, system: str, key: str, share: float = 1.0) -> 
 
 def _against(report: Report, system: str, key: str, rival: str, share: float) -> Outcome | None:
     measure, theirs = _BY_KEY[key], report.mean(rival, key)
+    if not math.isfinite(theirs):
+        return None
     bound = share * theirs
     limit = number(bound, measure)
     factor = f"{share:g} x " if share != 1 else ""

@@ -180,11 +180,13 @@ class TrainingConfig:
             raise TrainingDataError(
                 f"{path}: not a readable JSON configuration: {error}"
             ) from error
+        _check_object(values, str(path))
         for key, text in (overrides or {}).items():
             place = values
             *parents, leaf = key.split(".")
             for parent in parents:
                 place = place.setdefault(parent, {})
+                _check_object(place, parent)
             try:
                 place[leaf] = json.loads(text)
             except ValueError:
@@ -219,7 +221,13 @@ def initial_path(initial: str) -> Path:
     return Path(initial)
 
 
+def _check_object(values: Any, name: str) -> None:
+    if not isinstance(values, dict):
+        raise TrainingDataError(f"{name}: must be a JSON object, {{...}}, not {values!r}")
+
+
 def _build(kind: Any, values: dict[str, Any], prefix: str) -> Any:
+    _check_object(values, prefix.removesuffix(".") or "the configuration")
     fields = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(fields))
     if unknown:
@@ -254,6 +262,7 @@ def _check(config: TrainingConfig) -> None:
     for key, low in least.items():
         if getattr(config, key) < low:
             raise TrainingDataError(f"{key}={getattr(config, key)}: must be {low} or more")
+    _check_model(config.model)
     if config.context_frames >= config.crop_frames:
         raise TrainingDataError(
             f"context_frames={config.context_frames}: must be below crop_frames, "
@@ -281,3 +290,17 @@ def _check(config: TrainingConfig) -> None:
     for key in (*shares, *others, *recordings, *rates):
         if not 0 <= getattr(config, key) <= 1:
             raise TrainingDataError(f"{key}={getattr(config, key)}: must be 0 to 1")
+
+
+def _check_model(model: ModelConfig) -> None:
+    """Refuse sizes that no model can have."""
+    may_be_none = ("cascade_stages", "attention_lookahead", "novelty_weight")
+    for field in dataclasses.fields(model):
+        value, low = getattr(model, field.name), 0 if field.name in may_be_none else 1
+        if value < low:
+            raise TrainingDataError(f"model.{field.name}={value}: must be {low} or more")
+    if model.composer_width % model.attention_heads:
+        raise TrainingDataError(
+            f"model.attention_heads={model.attention_heads}: must divide composer_width, "
+            f"{model.composer_width}"
+        )
