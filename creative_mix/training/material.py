@@ -127,8 +127,10 @@ class Material:
     @property
     def in_both_splits(self) -> tuple[str, ...]:
         """Names of the instruments that play in validation as well, having no other beside them."""
-        sides = [self.for_split(split) for split in ("train", "validation")]
-        train, validation = ({i.name for i in (*side.pianos, *side.kits)} for side in sides)
+        train, validation = (
+            {piano.name for piano in side.pianos} | {kit.name for kit in side.kits}
+            for side in (self.for_split("train"), self.for_split("validation"))
+        )
         return tuple(sorted(train & validation))
 
 
