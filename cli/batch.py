@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="CPU threads of each worker.  [default: the cores, shared out]",
+    help="CPU threads of each worker; last bits may differ.  [default: the cores, shared out]",
 )
 @model_option
 @click.option(

@@ -67,6 +67,7 @@ def render(
     renderer: Renderer | None = None,
     progress: Progress | None = None,
     trace: Trace | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> FloatArray:
     """Return the piano's performance in the rhythm of the drums, as long as the drums and the tail.
 
@@ -93,6 +94,7 @@ def render(
         renderer: a loaded model, to render many recordings with.
         progress: called with the share that is done, 0..1.
         trace: holds afterwards what was composed: weights, strikes and notes over time.
+        say: called with a line for everything that one might not expect.
 
     Shape: drums (N,) or (1 or 2, N), piano (M,) or (C, M) with C of 1 or 2 -> (N,) or (C, N), where
         N is that of the drums but for `start_s`, `duration_s` and `tail_s`.
@@ -129,12 +131,19 @@ def render(
     with ExitStack() as stack:
         loaded = renderer or Renderer(device=device, threads=threads)
         mixture = mix_signals(first, second, lambda: loaded, settings, stack, progress, trace)
+        for line in mixture.notes if say is not None else ():
+            say(line)
         out = np.concatenate(list(mixture.blocks()), axis=1)
     return out[0] if np.ndim(piano) == 1 else out
 
 
 def _as_signal(name: str, samples: npt.ArrayLike, sample_rate: int) -> _ArraySignal:
-    array = np.ascontiguousarray(samples, np.float32)
+    given = np.asarray(samples)
+    if isinstance(samples, np.ndarray) and given.dtype.kind != "f":
+        raise OptionError(
+            f"{name} has the type {given.dtype}; give floating-point samples within -1..1"
+        )
+    array = np.ascontiguousarray(given, np.float32)
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2 or not 1 <= array.shape[0] <= 2:

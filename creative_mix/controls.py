@@ -41,6 +41,18 @@ def bias_vector(bias: Mapping[str, float] | None) -> FloatArray:
     return vector
 
 
+def check_bias(bias: FloatArray) -> None:
+    """Do nothing where every value of a bias, of any shape, is one that the selector can have.
+
+    Raises:
+        OptionError: one is out of -8..8, or not a number.
+    """
+    low, high = BIAS_RANGE
+    inside = (bias >= low) & (bias <= high)
+    if not inside.all():
+        raise OptionError(f"bias {bias[~inside][0]:g} is out of range; give {low:g} to {high:g}")
+
+
 @dataclass(frozen=True)
 class Controls:
     """How densely and how unevenly is struck, and how the selection moves; as drummed if unset."""

@@ -74,6 +74,19 @@ class Settings:
     down, "none" leaves them."""
 
     def __post_init__(self) -> None:
+        for name in (
+            "mix",
+            "density",
+            "dynamics",
+            "start_s",
+            "duration_s",
+            "tail_s",
+            "loudness_lufs",
+        ):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, float(value))  # NumPy's scalars are no JSON
+        own = {name: float(value) for name, value in self.bias.items()}
+        object.__setattr__(self, "bias", own)
         if self.fit not in FITS:
             raise OptionError(f"fit {self.fit!r} is unknown; choose one of {', '.join(FITS)}")
         if not 0.0 <= self.mix <= 1.0:
@@ -227,8 +240,19 @@ def mix_signals(
                 if progress is not None:
                     progress(stop / length)
 
+        if progress is not None and not counts.frames:
+            progress(1.0)
         out = stack.enter_context(SampleStore(piano.channels))
-        blended = _blend(rendered, fitted, match.gain, settings.mix)
+        level = 1.0
+        if 0 < settings.mix < 1:  # the two are hardly alike, and what they make together is softer
+            both = _LevelMatch(heard)
+            for start, block in _blend(rendered, fitted, match.gain, settings.mix):
+                both.add(start, block, fitted.read(start, start + block.shape[1]))
+            level = both.gain
+        blended = (
+            block * np.float32(level)
+            for _, block in _blend(rendered, fitted, match.gain, settings.mix)
+        )
         meter = LevelMeter(piano.sample_rate)
         for piece in _fade_end(
             resample_blocks(blended, SAMPLE_RATE, piano.sample_rate, out_length),
@@ -286,21 +310,21 @@ class _Counts:
 
     def __init__(self) -> None:
         self._sums = np.zeros(len(COMPONENT_NAMES))
-        self._frames = 0
+        self.frames = 0
         self.strikes = 0
         self._struck = False
 
     def add(self, weights: FloatArray, strikes: FloatArray) -> None:
         self._sums += weights.sum(axis=1, dtype=np.float64)
-        self._frames += weights.shape[1]
+        self.frames += weights.shape[1]
         struck = np.concatenate([[self._struck], strikes > STRIKE_THRESHOLD])
         self.strikes += int((struck[1:] & ~struck[:-1]).sum())
         self._struck = bool(struck[-1])
 
     def mean_weights(self) -> dict[str, float]:
-        if not self._frames:
+        if not self.frames:
             return {}
-        mean = self._sums / self._frames
+        mean = self._sums / self.frames
         return {name: float(value) for name, value in zip(COMPONENT_NAMES, mean, strict=True)}
 
 
@@ -327,15 +351,16 @@ def _render(
 
 def _blend(
     rendered: SampleStore, fitted: FittedPiano, gain: float, share: float
-) -> Iterator[FloatArray]:
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yield what is mixed of performance and piano, and at which sample it begins."""
     start = 0
     for block in rendered.blocks():
         stop = start + block.shape[1]
         mixed = block * np.float32(gain * (1.0 - share))
         if share > 0:
             mixed += fitted.read(start, stop) * np.float32(share)
+        yield start, mixed
         start = stop
-        yield mixed
 
 
 def _fade_end(blocks: Iterator[FloatArray], length: int, sample_rate: int) -> Iterator[FloatArray]:

@@ -6,10 +6,13 @@ import contextlib
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import AudioFileError
+
+_UMASK = threading.Lock()
 
 
 class NewFile:
@@ -61,8 +64,9 @@ class NewFile:
         self._there = True
         os.close(handle)
         # mkstemp makes private files; a result is as open as any other new file.
-        mask = os.umask(0)
-        os.umask(mask)
+        with _UMASK:  # it can only be read by being set, for all threads
+            mask = os.umask(0o077)
+            os.umask(mask)
         os.chmod(name, 0o666 & ~mask)
 
     @contextlib.contextmanager

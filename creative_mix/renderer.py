@@ -13,7 +13,7 @@ import numpy as np
 from .audio import FloatArray
 from .binding import bind
 from .constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
-from .controls import PLAIN, Controls, bias_vector
+from .controls import PLAIN, Controls, bias_vector, check_bias
 from .errors import CreativeMixError, DeviceError, ModelFileError, OptionError
 from .options import Device
 from .runtime import open_session
@@ -221,6 +221,10 @@ class Renderer:
             raise OptionError(f"{length} samples are too few; the model needs {self.least_samples}")
         if bias is None or isinstance(bias, Mapping):
             bias = bias_vector(bias)
+        bias = np.asarray(bias, np.float32)
+        if bias.shape != (len(COMPONENT_NAMES),):
+            raise OptionError(f"bias of shape {bias.shape}; give ({len(COMPONENT_NAMES)},)")
+        check_bias(bias)
         controls.check(self._optional, str(self._path))
         outputs = ["mix", "weights", "strikes"]
         if with_notes and self.tells_notes:
@@ -253,7 +257,7 @@ class Renderer:
         feeds = {
             "drums": _read_padded(read_drums, start, stop, length)[None],
             "piano": _read_padded(read_piano, start, stop, length)[None],
-            "bias": np.asarray(bias, np.float32).reshape(1, -1),
+            "bias": bias[None],
             **controls.feeds(begin, end),
         }
         skipped = first - begin if self._can_skip else 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from .audio import FloatArray
 from .constants import COMPONENT_NAMES, HOP_LENGTH, SAMPLE_RATE
-from .controls import Controls, bias_vector
+from .controls import Controls, bias_vector, check_bias
 from .errors import CreativeMixError, DeviceError, ModelFileError, OptionError
 from .options import Device
 from .renderer import read_info
@@ -163,6 +163,8 @@ class Stream:
             )
         if count == 0 or count % HOP_LENGTH:
             raise OptionError(f"a block of {count} samples; give a multiple of {HOP_LENGTH}")
+        if not np.isfinite(samples).all():  # it would stay in the state
+            raise OptionError(f"{name} has a NaN or infinite sample; leave it out")
         whole = np.broadcast_to(samples.astype(np.float32), (self.channels, count))
         return np.ascontiguousarray(whole[None])
 
@@ -170,6 +172,7 @@ class Stream:
 def _bias_feeds(bias: FloatArray, frames: int) -> dict[str, FloatArray]:
     """The model's inputs for a bias of a block, or of each of its frames."""
     plain, curve = (len(COMPONENT_NAMES),), (len(COMPONENT_NAMES), frames)
+    check_bias(bias)
     if bias.shape == plain:
         return {"bias": bias[None]}
     if bias.shape == curve:

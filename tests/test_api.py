@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pyloudnorm
 import pytest
 import soundfile as sf
 from recordings import make_drums, make_piano
@@ -83,8 +85,63 @@ def test_mix_blends_the_piano_in(renderer: creative_mix.Renderer) -> None:
         creative_mix.render(drums, piano, RATE, mix=share, renderer=renderer)
         for share in (0.0, 0.5, 1.0)
     )
-    np.testing.assert_allclose(half, (wet + dry) / 2, atol=1e-6)
+    inside = slice(0, -300)  # the end is faded
+    blend = ((wet + dry) / 2)[:, inside]
+    scale = float((half[:, inside] * blend).sum() / (blend**2).sum())
+    np.testing.assert_allclose(half[:, inside], scale * blend, atol=1e-5)
+    heard = [pyloudnorm.Meter(RATE).integrated_loudness(part.T) for part in (wet, half, dry, piano)]
+    np.testing.assert_allclose(heard, heard[3], atol=0.1)
     np.testing.assert_allclose(dry[:, :-300], piano[:, :-300], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["int16", "complex64", "U4"])
+def test_samples_that_are_no_floats_are_refused(kind: str, renderer: creative_mix.Renderer) -> None:
+    drums = make_drums(RATE, 1.0)
+    with pytest.raises(OptionError, match=f"piano has the type .*{kind[:3]}.*-1..1"):
+        creative_mix.render(drums, np.zeros(RATE, kind), RATE, renderer=renderer)
+
+
+def test_what_is_unexpected_is_said(renderer: creative_mix.Renderer) -> None:
+    told: list[str] = []
+    drums, piano = make_drums(RATE, 2.0), make_piano(RATE, 1.0)
+    creative_mix.render(drums, piano, RATE, renderer=renderer, duration_s=3.0, say=told.append)
+    assert any("2.00 s of the 3 s asked for" in line for line in told)
+    assert any("looped 2.00 times" in line for line in told)
+
+
+@pytest.mark.parametrize("subtype", ["pcm_24", "ULAW"])
+def test_a_sample_format_that_cannot_be_written_is_refused_at_once(
+    subtype: str, renderer: creative_mix.Renderer, tmp_path: Path
+) -> None:
+    for name, samples in (("d", make_drums(RATE, 1.0)), ("p", make_piano(RATE, 1.0))):
+        sf.write(tmp_path / f"{name}.wav", samples.T, RATE)
+    paths = (tmp_path / "d.wav", tmp_path / "p.wav", tmp_path / "o.wav")
+    with pytest.raises(OptionError, match=f"cannot hold {subtype}; choose one of PCM_U8"):
+        render_files(*paths, subtype=subtype, renderer=renderer)
+
+
+@pytest.mark.parametrize(
+    ("bias", "reason"),
+    [
+        (np.full(6, 100.0), "bias 100 is out of range; give -8 to 8"),
+        (np.full(6, np.nan), "bias nan is out of range"),
+        (np.zeros(5), r"bias of shape \(5,\); give \(6,\)"),
+    ],
+)
+def test_a_bias_as_an_array_is_checked(
+    bias: FloatArray, reason: str, renderer: creative_mix.Renderer
+) -> None:
+    drums, piano = (np.atleast_2d(make(RATE, 1.0)) for make in (make_drums, make_piano))
+    with pytest.raises(OptionError, match=reason):
+        renderer.render(drums, piano, bias)
+
+
+def test_settings_may_be_numpys_and_are_the_settings_own() -> None:
+    bias = {"target_rhythm": np.float32(0.5)}
+    settings = Settings(mix=np.float32(0.5), density=np.float64(1), duration_s=2, bias=bias)
+    bias["target_rhythm"] = np.float32(9)
+    assert json.dumps([settings.mix, settings.duration_s, dict(settings.bias)])
+    assert settings.bias == {"target_rhythm": 0.5}
 
 
 def test_the_end_is_faded(renderer: creative_mix.Renderer) -> None:
@@ -172,5 +229,5 @@ def test_wrong_arguments(
 
 
 def test_too_short_is_said(renderer: creative_mix.Renderer) -> None:
-    with pytest.raises(AudioFileError, match="drums: lasts"):
+    with pytest.raises(AudioFileError, match="drums: 0.002 s of it to render"):
         creative_mix.render(np.zeros(100) + 0.1, make_piano(RATE, 1.0), RATE, renderer=renderer)

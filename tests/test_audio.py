@@ -225,6 +225,29 @@ class TestFiles:
         assert block.shape == (2, 100)
         np.testing.assert_allclose(block, 0.5 * 0.5**0.5 / (1 + 2**0.5), rtol=1e-5)
 
+    @pytest.mark.parametrize("channels", [3, 5, 6, 7, 8])
+    def test_a_fold_keeps_the_middle_and_full_scale(self, tmp_path: Path, channels: int) -> None:
+        samples = np.zeros((3, channels), np.float32)
+        samples[0, 2] = samples[1, :2] = 0.5
+        samples[2] = 1.0
+        sf.write(tmp_path / "a.wav", samples, RATE, "FLOAT")
+        with AudioReader(tmp_path / "a.wav") as reader:
+            (block,) = reader.blocks()
+        np.testing.assert_allclose(block[0], block[1], rtol=1e-6)
+        assert block[0, 0] == pytest.approx(block[0, 1] * 0.5**0.5)
+        assert 0.1 < block[0, 0] < block[0, 2] <= 1.000001
+
+    @pytest.mark.parametrize("kind", ["aiff", "au", "w64", "wav", "flac"])
+    def test_a_file_cut_short_is_refused(self, tmp_path: Path, kind: str) -> None:
+        path = tmp_path / f"a.{kind}"
+        sf.write(path, make_piano(RATE, 1.0).T, RATE)
+        with AudioReader(path) as reader:
+            assert sum(block.shape[1] for block in reader.blocks()) == RATE
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size * 2 // 3)
+        with pytest.raises(AudioFileError, match="cut short|damaged"), AudioReader(path) as reader:
+            list(reader.blocks())
+
     def test_a_rate_out_of_range(self, tmp_path: Path) -> None:
         sf.write(tmp_path / "a.wav", np.zeros(100), 1000)
         with pytest.raises(AudioFileError, match="1000 Hz"):

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile as sf
@@ -213,6 +214,15 @@ def test_what_keeps_every_pair_from_being_rendered_is_said_once(
         render(model_path=bad)
     assert counts(out) == (0, 0, 0, 3)
     assert unfinished(out) == []
+
+
+@pytest.mark.parametrize(
+    "option", [{"pair": "names"}, {"format": "mp3"}, {"engine": "rya"}, {"device": "gpu"}]
+)
+def test_a_choice_that_there_is_not_is_refused(option: dict[str, Any]) -> None:
+    ((name, value),) = option.items()
+    with pytest.raises(OptionError, match=f"{name} '{value}' is unknown; choose one of"):
+        BatchOptions(**option)
 
 
 def test_options_that_do_not_go_together() -> None:

@@ -109,13 +109,18 @@ def test_product_pairs_each_with_every_one_and_keeps_both_trees() -> None:
 
 def test_name_pairs_the_same_paths_with_or_without_their_parts() -> None:
     pairing = pair(
-        sources("d", "a/funk.drums.wav", "Waltz Drums.wav", "same.wav", "a/alone.wav"),
-        sources("p", "Waltz Piano.flac", "a/funk.piano.wav", "same.flac", "alone.wav"),
+        sources(
+            "d", "a/funk.drums.wav", "Waltz Drums.wav", "same.wav", "a/alone.wav", "b/drums.wav"
+        ),
+        sources(
+            "p", "waltz_piano.flac", "a/funk.piano.wav", "same.flac", "alone.wav", "B/Piano.wav"
+        ),
         "name",
     )
     assert placed(pairing) == {
         "a/funk.wav": ("d/a/funk.drums.wav", "p/a/funk.piano.wav"),
-        "Waltz.wav": ("d/Waltz Drums.wav", "p/Waltz Piano.flac"),
+        "Waltz.wav": ("d/Waltz Drums.wav", "p/waltz_piano.flac"),
+        "b.wav": ("d/b/drums.wav", "p/B/Piano.wav"),
         "same.wav": ("d/same.wav", "p/same.flac"),
     }
     assert [path.as_posix() for path in pairing.alone] == ["d/a/alone.wav", "p/alone.wav"]

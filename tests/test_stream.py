@@ -159,6 +159,12 @@ def test_mono_does_for_every_channel(stream: Stream, pair: tuple[FloatArray, Flo
         ((2, 512), (2, 512), {"density": 1.5}, "density 1.5 is out of range; give 0 to 1"),
         ((2, 512), (2, 512), {"dynamics": -1.0}, "dynamics -1 is out of range"),
         ((2, 512), (2, 512), {"bias": {"loudness": 1.0}}, "bias 'loudness' is unknown"),
+        (
+            (2, 512),
+            (2, 512),
+            {"bias": np.full(6, np.nan)},
+            "bias nan is out of range; give -8 to 8",
+        ),
         ((2, 512), (2, 512), {"bias": np.zeros((6, 2), "f")}, r"bias of shape \(6, 2\).*\(6, 1\)"),
     ],
 )
@@ -171,6 +177,16 @@ def test_what_a_block_cannot_be(
 ) -> None:
     with pytest.raises(OptionError, match=reason):
         stream.process(np.zeros(drums, "f"), np.zeros(piano, "f"), **options)
+
+
+def test_a_sample_that_is_no_number_does_not_stay(stream: Stream) -> None:
+    silence, bad = np.zeros((2, 512), "f"), np.zeros((2, 512), "f")
+    bad[1, 5] = np.nan
+    stream.process(silence, silence)
+    for name, blocks in (("drums", (bad, silence)), ("piano", (silence, bad))):
+        with pytest.raises(OptionError, match=f"{name} has a NaN"):
+            stream.process(*blocks)
+    assert np.isfinite(stream.process(silence, silence).mix).all()
 
 
 def test_each_form_refuses_the_other(exported: Path, standin_model: Path) -> None:

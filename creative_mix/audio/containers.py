@@ -21,6 +21,22 @@ def cut_short(file: BinaryIO, size: int) -> str | None:
         return _ogg(file, size)
     if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and len(magic) > 1 and magic[1] >= 0xE0):
         return _mp3(file, size)
+    declared = _declared(file, magic)
+    if declared is not None and declared > size:
+        return f"{size} of {declared} bytes are there"
+    return None
+
+
+def _declared(file: BinaryIO, magic: bytes) -> int | None:
+    """Return how long an AIFF, AU or W64 file says that it is, or None."""
+    head = file.read(24)
+    if magic[:4] == b"FORM" and magic[8:] in (b"AIFF", b"AIFC"):
+        return 8 + int(struct.unpack(">I", head[4:8])[0])
+    if magic[:4] in (b".snd", b"dns."):
+        start, length = struct.unpack(">II" if magic[:1] == b"." else "<II", head[4:12])
+        return None if length == 0xFFFFFFFF else int(start + length)
+    if magic[:4] == b"riff" and len(head) == 24:
+        return int(struct.unpack("<Q", head[16:24])[0])
     return None
 
 

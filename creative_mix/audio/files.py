@@ -183,11 +183,27 @@ class AudioReader:
         self.close()
 
 
-# Rows: left, right.  5.1 as L R C LFE Ls Rs after ITU-R BS.775, the LFE left out.
+_LAYOUTS = {
+    3: "L R C",
+    5: "L R C l r",
+    6: "L R C - l r",
+    7: "L R C - c l r",
+    8: "L R C - l r l r",
+}
+"""Channels by their number, after WAVE: small letters are surrounds, - is the LFE, left out."""
+
 _HALF = 0.5**0.5
-_FIVE_ONE = np.array([[1, 0, _HALF, 0, _HALF, 0], [0, 1, _HALF, 0, 0, _HALF]], np.float32) / (
-    1 + 2 * _HALF
-)
+_FOLDS = {"L": (1, 0), "R": (0, 1), "C": (_HALF, _HALF), "l": (_HALF, 0), "r": (0, _HALF)}
+_FOLDS |= {"c": (0.5, 0.5), "-": (0, 0)}
+"""To the left and to the right, after ITU-R BS.775."""
+
+
+def _fold_matrix(channels: int) -> FloatArray:
+    """What each channel adds to left and right, shape (channels, 2); full scale stays the most."""
+    layout = _LAYOUTS.get(channels)
+    names = layout.split() if layout else [("L", "R")[place % 2] for place in range(channels)]
+    matrix = np.array([_FOLDS[name] for name in names], np.float32)
+    return matrix / matrix.sum(axis=0).max()
 
 
 def _fold(frames: FloatArray) -> FloatArray:
@@ -196,11 +212,4 @@ def _fold(frames: FloatArray) -> FloatArray:
     Shape: (N, C) -> (N, 1 or 2).
     """
     channels = frames.shape[1]
-    if channels <= 2:
-        return frames
-    if channels == 6:
-        return frames @ _FIVE_ONE.T
-    folded: FloatArray = np.stack(
-        [frames[:, 0::2].mean(axis=1), frames[:, 1::2].mean(axis=1)], axis=1
-    )
-    return folded
+    return frames if channels <= 2 else frames @ _fold_matrix(channels)

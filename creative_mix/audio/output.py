@@ -43,7 +43,7 @@ def check_subtype(path: str | os.PathLike[str], subtype: str) -> None:
         OptionError: it cannot.
     """
     kind = output_format(path)
-    if not sf.check_format(kind, subtype):
+    if subtype not in SUBTYPES or not sf.check_format(kind, subtype):
         fit = ", ".join(s for s in SUBTYPES if sf.check_format(kind, s))
         raise OptionError(f"{path}: {kind} files cannot hold {subtype}; choose one of {fit}")
 

@@ -9,7 +9,16 @@ from typing import Protocol
 
 from ..errors import OptionError
 from ..mixing import Settings
-from ..options import Device, EngineName, OutputFormat, PairRule
+from ..options import (
+    DEVICES,
+    ENGINES,
+    OUTPUT_FORMATS,
+    PAIR_RULES,
+    Device,
+    EngineName,
+    OutputFormat,
+    PairRule,
+)
 from .summary import PairRecord
 
 
@@ -34,7 +43,7 @@ class BatchOptions:
     """Renders at a time, at least 1; None for what suits the machine or the cluster."""
 
     threads: int | None = None
-    """CPU threads of each worker, at least 1; None for what suits."""
+    """CPU threads of each worker, at least 1; None for what suits: bytes may depend on it."""
 
     device: Device = "auto"
     model_path: Path | None = None
@@ -42,6 +51,16 @@ class BatchOptions:
     """Whether what is there is rendered again, and a file from elsewhere is replaced."""
 
     def __post_init__(self) -> None:
+        for name, value, known in (
+            ("pair", self.pair, PAIR_RULES),
+            ("format", self.format, OUTPUT_FORMATS),
+            ("engine", self.engine, ENGINES),
+            ("device", self.device, DEVICES),
+        ):
+            if value not in known:
+                raise OptionError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
+        if self.model_path is not None:
+            object.__setattr__(self, "model_path", Path(self.model_path))
         for name, value in (("workers", self.workers), ("threads", self.threads)):
             if value is not None and value < 1:
                 raise OptionError(f"{name} must be at least 1, not {value}")

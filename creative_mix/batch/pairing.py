@@ -40,9 +40,11 @@ class Source:
         return self.relative.stem
 
     @property
-    def title(self) -> str:
-        """Its stem without the part that it plays: "funk" for funk.drums.wav and Funk Piano.wav."""
-        return _ROLE.sub("", self.stem) or self.stem
+    def title(self) -> PurePosixPath:
+        """Its path without the part that it plays: "funk" for funk.drums.wav and funk/drums.wav."""
+        if self.folder.name and _ROLE.fullmatch(f" {self.stem}"):
+            return self.folder
+        return self.folder / (_ROLE.sub("", self.stem) or self.stem)
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def pair_up(
         pianos: the sounds, in order.
         rule: "zip" takes the first with the first and so on, "product" each with every one,
             "name" those of the same path, with or without their parts ("funk.drums.wav" and
-            "funk.piano.wav").
+            "Funk Piano.wav", "funk/drums.wav" and "funk/piano.wav").
         suffix: of the outputs, ".wav" or ".flac".
 
     The drums' tree is kept; with "product" the piano's tree follows in it.
@@ -188,7 +190,7 @@ def _by_name(
 ) -> tuple[list[Pair], list[Path]]:
     first, second = _titles(drums), _titles(pianos)
     pairs = [
-        Pair(source.path, second[title].path, title.parent / (title.name + suffix))
+        Pair(source.path, second[title].path, source.title.parent / (source.title.name + suffix))
         for title, source in first.items()
         if title in second
     ]
@@ -202,10 +204,11 @@ def _by_name(
     return pairs, alone
 
 
-def _titles(sources: Sequence[Source]) -> dict[PurePosixPath, Source]:
-    found: dict[PurePosixPath, Source] = {}
+def _titles(sources: Sequence[Source]) -> dict[str, Source]:
+    """The recordings by their titles, as file systems compare them that ignore case."""
+    found: dict[str, Source] = {}
     for source in sources:
-        title = source.folder / source.title
+        title = _folded(source.title)
         if title in found:
             raise OptionError(
                 f"{found[title].path} and {source.path} have the same name; rename one of them"
@@ -214,13 +217,18 @@ def _titles(sources: Sequence[Source]) -> dict[PurePosixPath, Source]:
     return found
 
 
+def _folded(path: PurePosixPath) -> str:
+    """Return one spelling of a path for all cases and Unicode forms of it."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
 def _check_outputs(pairs: Sequence[Pair]) -> None:
     taken: dict[str, Pair] = {}
     for pair in pairs:
         if len(os.fsencode(pair.output.name)) > _NAME_LIMIT:
             raise OptionError(f"{pair.output}: too long a name for a file; shorten {pair}")
         # Some file systems do not tell cases and Unicode forms apart.
-        same = unicodedata.normalize("NFC", str(pair.output)).casefold()
+        same = _folded(pair.output)
         if same in taken:
             raise OptionError(
                 f"{taken[same]} and {pair} would both be {pair.output}; rename one of them"
