@@ -151,7 +151,7 @@ def write_onnx(
 ) -> str:
     """Export a checkpoint, compare it with torch, and say how it went."""
     from ..export.onnx_file import export_onnx
-    from ..export.parity import HALF_TOLERANCE, TOLERANCE, refuse_drift
+    from ..export.parity import HALF_TOLERANCE, TOLERANCE, refuse_drift, storage_difference
     from ..model.checkpoint import load_model
 
     usual = TOLERANCE if compute == "fp32" else HALF_TOLERANCE
@@ -166,9 +166,11 @@ def write_onnx(
             compute=compute,
         )
         difference = refuse_drift(draft, tolerance or usual, output)
+        rounding = storage_difference(draft, model)
     where = "four lengths" if static_samples is None else f"{static_samples} samples"
-    near = f"within {difference:.1e} of torch at {where}"
-    return f"{output}: {_size(output)}, {near}, no strike moved"
+    near = f"within {difference:.1e} of torch at {where}, no strike moved"
+    stored = f"; {precision} weights move a sample by {rounding:.1e} at most" if rounding else ""
+    return f"{output}: {_size(output)}, {near}{stored}"
 
 
 def write_stream(

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -123,6 +124,40 @@ def test_a_torn_last_falls_back_to_the_one_before(tmp_path: Path) -> None:
     newest.write_bytes(content[:-1])  # `last` is a link to it
     found = folder.newest()
     assert found is not None and found.name == "step-00000001.safetensors"
+
+
+def test_a_step_that_has_no_second_name_yet_is_the_newest(
+    trained: TrainingConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.output, folder)
+    (folder / LAST).unlink()
+    os.link(folder / "step-00000003.safetensors", folder / LAST)
+    assert CheckpointFolder(folder).newest() == folder / "step-00000004.safetensors"
+    lines: list[str] = []
+    config = dataclasses.replace(trained, output=str(folder))
+    run(config, "auto", device="cpu", say=lines.append)
+    assert any("nothing to do: this run is at step 4 of 4" in line for line in lines)
+
+
+def test_the_best_of_a_run_that_is_dropped_goes_with_it(
+    trained: TrainingConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.output, folder)
+    (folder / BEST).unlink()
+    os.link(folder / "step-00000004.safetensors", folder / BEST)
+    config = dataclasses.replace(trained, output=str(folder), steps=3)
+    start = str(folder / "step-00000003.safetensors")
+    outcome = run(config, start, device="cpu", force=True, say=lambda _: None)
+    assert not (folder / BEST).exists() and outcome.best == folder / LAST
+
+
+def test_other_validation_pairs_have_another_best(trained: TrainingConfig) -> None:
+    for change, kept in (({}, True), ({"validation_pairs": 2}, False)):
+        trainer = Trainer(dataclasses.replace(trained, **change))
+        trainer.resume(Path(trained.output) / LAST)
+        assert (trainer.shortlist.best < float("inf")) is kept
 
 
 def test_a_foreign_file_is_refused(trained: TrainingConfig, tmp_path: Path) -> None:

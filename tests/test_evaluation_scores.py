@@ -13,6 +13,7 @@ import mir_eval
 from creative_mix.constants import SAMPLE_RATE
 from creative_mix.evaluation import onsets, scores
 from creative_mix.evaluation.features import Features
+from creative_mix.evaluation.probing import mean_auc
 from creative_mix.evaluation.statistics import bootstrap_interval, count_wins
 
 DURATION_S = 4.0
@@ -181,3 +182,9 @@ def test_wins_are_counted_by_direction() -> None:
     wins = count_wins(ours, theirs, "rival", higher_is_better=True)
     assert (wins.won, wins.drawn, wins.count) == (1, 1, 3)
     assert count_wins(ours, theirs, "rival", higher_is_better=False).won == 1
+
+
+def test_auc_of_scores_that_tell_nothing_is_a_half() -> None:
+    for labels in ([0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0]):
+        assert mean_auc(np.zeros((4, 1)), np.array(labels)[:, None]) == 0.5
+    assert mean_auc(np.array([[0.1], [0.4], [0.9]]), np.array([[0.0], [1.0], [0.0]])) == 0.5

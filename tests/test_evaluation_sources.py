@@ -67,6 +67,25 @@ def test_the_model_goes_through_the_products_path(standin_model: Path) -> None:
     assert "weight_input_rhythm" not in runner.score_case(case, {})["truth"]
 
 
+def test_a_biased_pair_is_rendered_with_its_bias(standin_model: Path) -> None:
+    system = ModelSystem(standin_model)
+    drums, piano, truth = sounds(1), sounds(2), sounds(3)
+    bias = np.array([0, 0, 0, 3.0, 0, 0])
+    plain = runner.score_case(runner.Case("x", drums, piano, truth), {"model": system})
+    case = runner.Case("x", drums, piano, truth, bias=bias)
+    biased = runner.score_case(case, {"model": system})
+    name = "weight_target_rhythm"
+    assert biased["model"][name] > plain["model"][name] + 0.3
+    assert biased["model"]["mel"] != plain["model"]["mel"]
+
+
+def test_the_same_recording_is_no_other_one() -> None:
+    drums, piano = sounds(1), sounds(2)
+    case, partner = runner.Case("x", drums, piano), runner.Case("y", sounds(3), piano)
+    scored = runner.score_case(case, {"piano": lambda _, piano: piano}, partner)["piano"]
+    assert "piano_chroma_mismatched" not in scored and "leak_mismatched" in scored
+
+
 def test_a_missing_model_is_said_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError):
         choose_systems(None, tmp_path / "none.onnx")

@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from test_model import SMALL
 from trainingkit import tiny, write_pairs
 
 from creative_mix.cli.train import train
 from creative_mix.errors import TrainingDataError
+from creative_mix.model.checkpoint import model_metadata, save_tensors
 from creative_mix.model.config import ModelConfig
+from creative_mix.model.system import CreativeMix
 from creative_mix.training.config import LossWeights, TrainingConfig
+from creative_mix.training.learner import Learner
+from creative_mix.training.ranks import Ranks
 from creative_mix.training.running import run
 
 
@@ -59,6 +64,22 @@ def test_a_file_that_is_no_configuration_is_named(text: str, tmp_path: Path) -> 
     path.write_text(text)
     with pytest.raises(TrainingDataError, match=r"JSON"):
         TrainingConfig.from_file(path, {"loss.mel": "2"})
+
+
+def test_a_size_beside_initial_leaves_the_others_its_own(tmp_path: Path) -> None:
+    weights, path = tmp_path / "small.safetensors", tmp_path / "config.json"
+    model = CreativeMix(SMALL)
+    save_tensors(weights, dict(model.named_parameters()), model_metadata(SMALL))
+    path.write_text(json.dumps({"pairs": "data", "initial": str(weights)}))
+    assert TrainingConfig.from_file(path).model == SMALL
+    changed = TrainingConfig.from_file(path, {"model.novelty_weight": "0.5"}).model
+    assert changed == dataclasses.replace(SMALL, novelty_weight=0.5)
+
+
+def test_no_known_strikes_means_none(tmp_path: Path) -> None:
+    config = tiny(write_pairs(tmp_path / "pairs"), tmp_path / "run", known_until=0.0)
+    learner = Learner(config, Ranks())
+    assert not any(learner.uses_known(step) for step in range(10))
 
 
 def test_a_run_says_what_it_will_do_and_when_there_is_nothing(tmp_path: Path) -> None:

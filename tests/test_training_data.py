@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from creative_mix.training.config import TrainingConfig
 from creative_mix.training.dataset import Batch
 from creative_mix.training.inventory import open_stream
 from creative_mix.training.learner import Learner
+from creative_mix.training.losses import SpectralLoss
 from creative_mix.training.material import Material
 from creative_mix.training.ranks import Ranks
 from creative_mix.training.stream import Feed
@@ -166,6 +169,46 @@ def test_a_pair_without_notes_counts_for_its_sound_alone(pairs: Path, tmp_path: 
     terms["pitch"][bare] = 1e9
     means = own.mean(terms, own.totals())
     assert all(float(mean) == pytest.approx(1.0) for mean in means.values())
+
+
+def test_hits_without_notes_are_no_notes(pairs: Path, tmp_path: Path) -> None:
+    shutil.copytree(pairs, tmp_path / "pairs")
+    for path in (tmp_path / "pairs").glob("*.json"):
+        about = json.loads(path.read_text())
+        del about["piano_notes"]
+        path.write_text(json.dumps(about))
+    stream, inventory = open_stream(TrainingConfig(pairs=str(tmp_path / "pairs")))
+    assert "3 without notes" in inventory.found[0]
+    assert not stream.batch(range(3)).has_notes.any()
+
+
+def test_a_bias_that_is_not_six_numbers_is_refused(pairs: Path, tmp_path: Path) -> None:
+    shutil.copytree(pairs, tmp_path / "pairs")
+    path = min((tmp_path / "pairs").glob("*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"bias": [0, 1, 2]}))
+    inventory = open_stream(TrainingConfig(pairs=str(tmp_path / "pairs")))[1]
+    assert "a bias that is not six numbers" in inventory.refused[0][1]
+
+
+def test_a_stream_goes_to_other_processes(pairs: Path, material: Path) -> None:
+    config = TrainingConfig(pairs=str(pairs), material=str(material), crop_frames=180)
+    stream = open_stream(config)[0]
+    stream.batch(range(4))
+    again = pickle.loads(pickle.dumps(stream))
+    assert torch.equal(again.batch(range(4, 8)).piano, stream.batch(range(4, 8)).piano)
+
+
+def test_a_recording_shorter_than_the_context_counts_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part, duration_s in (("drums", 10.0), ("piano", 1.2)):
+        (tmp_path / part).mkdir()
+        sound = 0.1 * rng.standard_normal(round(duration_s * 44100))
+        soundfile.write(tmp_path / part / "a.wav", sound, 44100)
+    stream = open_stream(TrainingConfig(unpaired=str(tmp_path), crop_frames=256))[0]
+    batch = stream.batch(range(12))
+    assert (batch.counted.sum(1) == 0).any()
+    terms = SpectralLoss()(batch.piano[:, 0], batch.truth, torch.zeros_like(batch.counted))
+    assert all(torch.isfinite(value) for value in terms.values())
 
 
 def test_settings_of_the_wrong_kind_are_refused(pairs: Path, tmp_path: Path) -> None:

@@ -132,6 +132,9 @@ def test_patience_ends_a_run_and_is_kept_over_a_stop(pairs: Path, tmp_path: Path
     assert load_state(tmp_path / "run" / LAST).about["step"] == 3
     about = load_state(tmp_path / "run" / LAST).about
     assert about["validations_since_best"] == 2 and about["best_mel"] > 0
+    again = run(config, "auto", device="cpu", say=lines.append)
+    assert again.finished and "its `patience` used up" in lines[-1]
+    assert load_state(tmp_path / "run" / LAST).about["step"] == 3
 
 
 def test_shortlist() -> None:

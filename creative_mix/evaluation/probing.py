@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from creative_mix.constants import COMPONENT_NAMES, HOP_LENGTH
 from creative_mix.evaluation.report import align
@@ -57,6 +58,9 @@ def probe_matrix(model: CreativeMix, pairs: Sequence[Pair]) -> Matrix:
                 np.concatenate([known[column] for _, known in part])
                 for part in (frames[:half], frames[half:])
             )
+            if column < 2:  # what never is, or always, teaches nothing
+                taught = answers.any(axis=0) & ~answers.all(axis=0)
+                answers, wanted = answers[:, taught], wanted[:, taught]
             found = _with_one(unseen) @ _fit(_with_one(seen), answers)
             scores[row, column] = (
                 explained_variance(found, wanted) if column == 2 else mean_auc(found, wanted)
@@ -77,6 +81,8 @@ def mean_auc(scores: Matrix, labels: Matrix) -> float:
 
     >>> mean_auc(np.array([[0.1], [0.2], [0.9]]), np.array([[0.0], [0.0], [1.0]]))
     1.0
+    >>> mean_auc(np.zeros((4, 1)), np.array([[0.0], [0.0], [1.0], [1.0]]))
+    0.5
     """
     areas = []
     for score, label in zip(scores.T, labels.T, strict=True):
@@ -84,9 +90,7 @@ def mean_auc(scores: Matrix, labels: Matrix) -> float:
         negatives = len(label) - positives
         if not positives or not negatives:
             continue
-        ranks = np.empty(len(score))
-        ranks[np.argsort(score, kind="stable")] = np.arange(1, len(score) + 1)
-        above = ranks[label > 0].sum() - positives * (positives + 1) / 2
+        above = rankdata(score)[label > 0].sum() - positives * (positives + 1) / 2
         areas.append(above / (positives * negatives))
     return float(np.mean(areas)) if areas else float("nan")
 

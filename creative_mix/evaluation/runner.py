@@ -44,6 +44,15 @@ class TellsNotes(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesBias(Protocol):
+    """A system that can be drawn to some of the components."""
+
+    def with_bias(self, drums: Audio, piano: Audio, bias: FloatArray) -> Audio:
+        """The render under a bias of the selector, six numbers."""
+        ...
+
+
 @dataclass(frozen=True)
 class Case:
     """One pair of sources at 44.1 kHz and equal length, with or without a known answer.
@@ -56,6 +65,7 @@ class Case:
         strikes_s: when the truth strikes, in seconds, or None.
         rendered_again: the truth by another rendering of the same notes, the floor, or None.
         notes: what the truth plays, or None.
+        bias: of the selector, six numbers, of which the truth is the answer; None for none.
     """
 
     name: str
@@ -65,6 +75,7 @@ class Case:
     strikes_s: FloatArray | None = None
     rendered_again: Audio | None = None
     notes: Sequence[Played] | None = None
+    bias: FloatArray | None = None
 
 
 CaseSource = Callable[[], Case]
@@ -81,6 +92,7 @@ def case_of_pair(pair: Pair, name: str = "", rendered_again: Audio | None = None
         strikes if len(strikes) else None,
         rendered_again,
         pair.truth_notes or None,
+        np.asarray(pair.bias, np.float64) if np.any(pair.bias) else None,
     )
 
 
@@ -204,12 +216,12 @@ def score_case(
         piano=Features(case.piano),
         truth=None if case.truth is None else Features(case.truth),
         strikes_s=case.strikes_s,
-        other_drums=None if partner is None else Features(_to_length(partner.drums, length)),
-        other_piano=None if partner is None else Features(_to_length(partner.piano, length)),
+        other_drums=None if partner is None else _other(case.drums, partner.drums),
+        other_piano=None if partner is None else _other(case.piano, partner.piano),
     )
     found = {}
     for name, render in systems.items():
-        output = Features(_to_length(render(case.drums, case.piano), length))
+        output = Features(_to_length(_render(render, case), length))
         found[name] = measure_output(output, references)
         if isinstance(render, TellsMore):
             found[name].update(render.last_scores())
@@ -223,6 +235,12 @@ def score_case(
     return found
 
 
+def _render(render: Render, case: Case) -> Audio:
+    if case.bias is not None and isinstance(render, TakesBias):
+        return render.with_bias(case.drums, case.piano, case.bias)
+    return render(case.drums, case.piano)
+
+
 def _score_notes(
     truth: Sequence[Played], played: Sequence[Played] | None, duration_s: float
 ) -> dict[str, float]:
@@ -232,6 +250,12 @@ def _score_notes(
         "notes_f50": note_f(truth, played),
         "notes_f50_chance": chance_note_f(truth, played, duration_s),
     }
+
+
+def _other(own: Audio, other: Audio) -> Features | None:
+    """Features of a partner's recording, None where it is the same one."""
+    fitted = _to_length(other, own.shape[-1])
+    return None if np.array_equal(fitted, own) else Features(fitted)
 
 
 def _to_length(audio: Audio, length: int) -> Audio:

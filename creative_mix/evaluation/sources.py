@@ -44,6 +44,11 @@ class PackedPair:
         if self.material is None:
             return case_of_pair(pair, self.stem)
         maker = _maker(self.material, pair.truth.shape[1] / SAMPLE_RATE)
+        if not maker.makes(pair):
+            raise TrainingDataError(
+                f"{self.folder / self.stem}: not the plain validation pair that {self.material} "
+                f"makes of the seed {pair.seed}; leave --floor out, or make such a pack"
+            )
         return case_of_pair(pair, self.stem, maker.rerender_truth(pair.seed))
 
 

@@ -13,6 +13,7 @@ import creative_mix
 from creative_mix.constants import COMPONENT_NAMES, SAMPLE_RATE
 from creative_mix.errors import OptionError
 from creative_mix.evaluation.baselines import BASELINES, CONTROLS, Audio, Render
+from creative_mix.evaluation.features import FloatArray
 from creative_mix.evaluation.report import MAIN_SYSTEM
 from creative_mix.notes import Note
 from creative_mix.renderer import Renderer
@@ -45,12 +46,16 @@ class ModelSystem:
 
     def __call__(self, drums: Audio, piano: Audio) -> Audio:
         """The render: drums (1 or 2, N) and piano (C, N) at 44.1 kHz -> (C, N)."""
+        return self.with_bias(drums, piano, np.zeros(len(COMPONENT_NAMES)))
+
+    def with_bias(self, drums: Audio, piano: Audio, bias: FloatArray) -> Audio:
+        """The same under a bias of the selector, six numbers."""
         loaded = self._loaded()
-        return np.asarray(
-            creative_mix.render(
-                drums, piano, SAMPLE_RATE, renderer=loaded.renderer, trace=loaded.trace
-            )
+        named = dict(zip(COMPONENT_NAMES, map(float, bias), strict=True))
+        rendered = creative_mix.render(
+            *(drums, piano, SAMPLE_RATE), bias=named, renderer=loaded.renderer, trace=loaded.trace
         )
+        return np.asarray(rendered)
 
     def last_scores(self) -> dict[str, float]:
         """The selector's mean weights in the last render, and their shares within an aspect."""

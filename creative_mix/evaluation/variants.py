@@ -72,7 +72,9 @@ class Variants:
             components = analysis.components.clone()
             components[:, zeroed] = 0
             analysis = analysis._replace(components=components)
-        weights = self.model.agent.select(analysis.components)
+        bias = self.cases[index].bias
+        asked = None if bias is None else torch.from_numpy(bias).float()[None]
+        weights = self.model.agent.select(analysis.components, asked)
         composition = self.model.agent.compose(analysis.components, weights)
         made = self.model.refine(composition, stages)
         return analysis, weights, composition.output, made

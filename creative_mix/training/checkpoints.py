@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from creative_mix.errors import ModelFileError
@@ -82,7 +83,8 @@ class CheckpointFolder:
 
     def newest(self) -> Path | None:
         """The newest checkpoint that is whole, or None."""
-        for path in [self.folder / LAST, *self.numbered()]:
+        # A kill can leave the newest one without its second name.
+        for path in sorted([self.folder / LAST, *self.numbered()], key=step_of, reverse=True):
             try:
                 load_state(path)
                 return path
@@ -98,6 +100,15 @@ class CheckpointFolder:
         """Take away what a killed process has left half written."""
         for path in self.folder.glob("*.safetensors.tmp"):
             path.unlink(missing_ok=True)
+
+
+def step_of(path: Path) -> int:
+    """The step of a checkpoint, as its header tells it; -1 where it tells none."""
+    try:
+        with safe_open(path, "pt") as file:
+            return int((file.metadata() or {})["step"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return -1
 
 
 def save_state(path: Path, state: State) -> None:

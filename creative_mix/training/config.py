@@ -191,11 +191,13 @@ class TrainingConfig:
                 place[leaf] = json.loads(text)
             except ValueError:
                 place[leaf] = text
-        if values.get("initial") and "model" not in values:
+        if values.get("initial"):
             from creative_mix.model.checkpoint import read_weights
 
             found = read_weights(initial_path(str(values["initial"]))).config
-            values["model"] = dataclasses.asdict(found) if found else {}
+            own = values.get("model", {})
+            _check_object(own, "model")
+            values["model"] = (dataclasses.asdict(found) if found else {}) | own
         return cls.from_dict(values)
 
     @classmethod

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import soundfile
 
-from creative_mix.constants import SAMPLE_RATE
+from creative_mix.constants import COMPONENT_NAMES, SAMPLE_RATE
 from creative_mix.errors import TrainingDataError
 from creative_mix.training import midi
 from creative_mix.training.composition import Shares
@@ -18,7 +19,7 @@ from creative_mix.training.config import TrainingConfig
 from creative_mix.training.dataset import CropShape
 from creative_mix.training.instruments import SampledKit, SampledPiano
 from creative_mix.training.material import AUDIO_SUFFIXES, Material
-from creative_mix.training.pairfiles import PARTS, pair_stems
+from creative_mix.training.pairfiles import PARTS, pair_stems, tells_notes
 from creative_mix.training.sources import PairFolder, PairStudio, Source, UnpairedFolder
 from creative_mix.training.stream import Stream
 
@@ -96,8 +97,7 @@ def check_pairs(folder: Path, inventory: Inventory) -> list[str]:
             length_s += _check_pair(folder, stem)
             if about.is_file():
                 _check_about(about)
-            else:
-                bare += 1
+            bare += not tells_notes(folder, stem)
         except TrainingDataError as error:
             inventory.refused.append((folder / f"{stem}.*", str(error)))
             continue
@@ -130,8 +130,11 @@ def _check_about(path: Path) -> None:
         rows = [(row, 3) for row in about.get("hits", ())]
         rows += [(row, 4) for row in about.get("piano_notes", ())]
         sound = all(len(row) == size and all(v == v for v in row) for row, size in rows)
+        bias = [float(value) for value in about.get("bias", [0.0] * len(COMPONENT_NAMES))]
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise TrainingDataError(f"{path.name} is not a pair's description ({error})") from error
+    if len(bias) != len(COMPONENT_NAMES) or not all(map(math.isfinite, bias)):
+        raise TrainingDataError(f"{path.name} has a bias that is not six numbers")
     if not sound or not rows:
         raise TrainingDataError(f"{path.name} has no notes, or such as are not numbers")
 

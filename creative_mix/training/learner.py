@@ -105,6 +105,8 @@ class Learner:
 
     def uses_known(self, step: int) -> bool:
         """Whether a step takes the known onsets; their share falls linearly to nothing."""
+        if not self.config.known_until:
+            return False
         share = 1 - step / max(1.0, self.config.known_until * self.config.steps)
         return random.Random(self.config.seed * 1_000_003 + step).random() < share
 
@@ -118,7 +120,8 @@ class Learner:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
-        own, selected = self.backward(batches, self.uses_known(step))
+        notes = self.ranks.sum([float(sum(batch.has_notes.sum() for batch in batches))])[0]
+        own, selected = self.backward(batches, bool(notes) and self.uses_known(step))
         names = list(own)
         totals = dict(zip(names, self.ranks.sum(list(own.values())), strict=True))
         norms = monitors.gradient_norms(self.trainee.model) if by_part else {}

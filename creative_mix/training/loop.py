@@ -98,6 +98,8 @@ class Trainer:
             TrainingError: too many steps in a row were not finite.
         """
         config = self.config
+        if self.shortlist.exhausted:
+            return []
         if self.validation is not None and self.step == 0:
             journal.sounds(0, self.validation.sources())
         for name in self._clocks:
@@ -271,11 +273,17 @@ class Trainer:
         about = state.about
         self.step = int(about["step"])
         best = about.get("best_mel")
-        self.shortlist.best = float("inf") if best is None else best
-        self.shortlist.since = about.get("validations_since_best", 0)
+        if self._validates_as(about["config"]):
+            self.shortlist.best = float("inf") if best is None else best
+            self.shortlist.since = about.get("validations_since_best", 0)
         self.skipped_in_a_row = about.get("skipped_in_a_row", 0)
         restore_random_state(state.part(f"rng.{self.ranks.rank}."), self.ranks.device)
         return [f"going on from step {self.step} of {path}", *self._changes(about["config"])]
+
+    def _validates_as(self, before: dict[str, object]) -> bool:
+        """Whether a run of another configuration was judged by the same pairs."""
+        now = self.config.to_dict()
+        return all(before.get(n) == now[n] for n in ("validation", "validation_pairs"))
 
     def _changes(self, before: dict[str, object]) -> list[str]:
         """Settings that are not what they were, but for those that may change."""

@@ -77,7 +77,7 @@ class SpectralLoss(nn.Module):
             mask = counted[:, place.clamp(max=counted.shape[1] - 1)].unsqueeze(2)
             floor = b.amax((1, 2), keepdim=True).clamp(min=1e-3) * STFT_FLOOR
             difference = (torch.log(gain * a + floor) - torch.log(b + floor)).abs()
-            scale = len(STFT_LENGTHS) * mask.sum() * a.shape[2]
+            scale = len(STFT_LENGTHS) * mask.sum().clamp(min=1) * a.shape[2]
             terms["log_stft"] = terms["log_stft"] + (difference * mask).sum() / scale
             linear = ((a - b).abs() * mask).sum((1, 2)) / ((b * mask).sum((1, 2)) + 1e-2 * length)
             terms["convergence"] = terms["convergence"] + linear.mean() / len(STFT_LENGTHS)
@@ -89,7 +89,7 @@ class SpectralLoss(nn.Module):
         mel_a, mel_b = torch.sqrt((a**2) @ self.mel), torch.sqrt((b**2) @ self.mel)
         floor = mel_b.amax((1, 2), keepdim=True).clamp(min=1e-4) * MEL_FLOOR
         log_a, log_b = torch.log10(mel_a + floor), torch.log10(mel_b + floor)
-        count = mask.sum() * log_a.shape[2]
+        count = mask.sum().clamp(min=1) * log_a.shape[2]
         rise_a = functional.relu(log_a[:, 1:] - log_a[:, :-1])
         rise_b = functional.relu(log_b[:, 1:] - log_b[:, :-1])
         chroma_a, chroma_b = a @ self.fold, b @ self.fold
@@ -205,7 +205,7 @@ def supervise(
     known = mix_onsets(
         Onsets(drums.exact, drums.offset, drums.level),
         Onsets(piano.exact, piano.offset, piano.level),
-        result.weights[:, 0] / (result.weights[:, 0] + result.weights[:, 3]),
+        result.weights[:, 0] / (result.weights[:, 0] + result.weights[:, 3]).clamp(min=1e-12),
     ).probability.clamp(1e-4, 1 - 1e-4)
     own = OWN_STRIKE * (batch.bias[:, 3] / 3).clamp(0, 1)[:, None, None]
     # Where both strike, the drums' hit needs no more of the selector than a lone one.

@@ -111,6 +111,15 @@ def read_pair(folder: str | Path, stem: str) -> Pair:
         raise TrainingDataError(f"{name}: not a pair's description ({error})") from error
 
 
+def tells_notes(folder: str | Path, stem: str) -> bool:
+    """Whether a pair's JSON tells both the drums' hits and the piano's notes.
+
+    Raises:
+        TrainingDataError: it is not readable.
+    """
+    return {"hits", "piano_notes"} <= _read_about(Path(folder) / f"{stem}.json").keys()
+
+
 def pair_stems(folder: str | Path) -> list[str]:
     """Stems of the complete pairs in a folder, sorted.
 

@@ -119,6 +119,12 @@ class PairMaker:
         _, _, other = self._set_levels(score, drums, piano, truth, other)
         return other * self._draw_softness(seed, score)[1]
 
+    def makes(self, pair: Pair) -> bool:
+        """Whether a pair is the one that this maker makes of its seed."""
+        score = self._compose(pair.seed)
+        same = tuple(score.truth) == tuple(pair.truth_notes) and score.meta == pair.meta
+        return same and np.array_equal(score.bias, pair.bias)
+
     def _rng(self, seed: int, stage: str) -> np.random.Generator:
         return stage_rng(seed, stage, self.split)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.errors import TrainingError
-from creative_mix.training.checkpoints import BEST, LAST
+from creative_mix.training.checkpoints import BEST, LAST, step_of
 from creative_mix.training.config import TrainingConfig
 from creative_mix.training.flags import Flag
 from creative_mix.training.journal import Journal
@@ -107,6 +108,11 @@ def plan_line(trainer: Trainer) -> str:
             f"nothing to do: this run is at step {trainer.step} of {config.steps}. Raise `steps`, "
             "or begin anew from its weights with `initial` and another `output`"
         )
+    if trainer.shortlist.exhausted:
+        return (
+            f"nothing to do: this run has ended at step {trainer.step}, its `patience` used up. "
+            "Raise that, or begin anew from its weights with `initial` and another `output`"
+        )
     sizes = [(p.numel(), p.requires_grad) for p in trainer.learner.trainee.model.parameters()]
     learning = sum(size for size, learns in sizes if learns)
     parts = [
@@ -131,6 +137,8 @@ def _begin(trainer: Trainer, journal: Journal, resume: str | None, force: bool) 
     for line in trainer.resume(path) if path is not None else ():
         journal.say(line)
     later = trainer.checkpoints.after(trainer.step)
+    best = trainer.output / BEST
+    dropped = not trainer.step or step_of(best) > trainer.step
     trainer.ranks.wait()  # before the first rank changes anything
     if later and not force:
         raise TrainingError(
@@ -138,12 +146,14 @@ def _begin(trainer: Trainer, journal: Journal, resume: str | None, force: bool) 
             f"step {trainer.step}; give --resume auto to go on with it, another `output`, or "
             "--force to drop it"
         )
+    if dropped:
+        trainer.shortlist.best = math.inf
     if trainer.ranks.first:
         trainer.output.mkdir(parents=True, exist_ok=True)
         trainer.checkpoints.clear()
         for old in later:
             old.unlink()
-        if not trainer.step:
-            (trainer.output / BEST).unlink(missing_ok=True)
+        if dropped:
+            best.unlink(missing_ok=True)
         journal.rewind(trainer.step)
     trainer.ranks.wait()

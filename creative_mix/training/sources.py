@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +14,7 @@ from creative_mix.constants import HOP_LENGTH, SAMPLE_RATE
 from creative_mix.errors import TrainingDataError
 from creative_mix.training.dataset import Crop, CropShape, cut_crop, fill, no_targets, pick_channel
 from creative_mix.training.material import Material
-from creative_mix.training.pairfiles import Pair, read_pair
+from creative_mix.training.pairfiles import Pair, read_pair, tells_notes
 from creative_mix.training.pairs import PairMaker
 from creative_mix.training.targets import FrameTargets, frame_targets
 from creative_mix.training.variation import Variation
@@ -51,17 +50,20 @@ class PairFolder:
                 f"{folder}: no pairs (*.drums.wav, *.piano.wav, *.truth.wav); make some with "
                 "`creative-mix pairs`"
             )
-        self._about = functools.cache(self._read_about)
+        self._abouts: dict[str, tuple[FrameTargets, np.ndarray, bool]] = {}
 
     def __len__(self) -> int:
         return len(self.stems)
 
+    def _about(self, stem: str) -> tuple[FrameTargets, np.ndarray, bool]:
+        """What is known of a pair, read once. (A cached method would not go to other processes.)"""
+        if stem not in self._abouts:
+            self._abouts[stem] = self._read_about(stem)
+        return self._abouts[stem]
+
     def _read_about(self, stem: str) -> tuple[FrameTargets, np.ndarray, bool]:
         pair = read_pair(self.folder, stem)
-        return (*targets_of(pair), self._has_notes(stem))
-
-    def _has_notes(self, stem: str) -> bool:
-        return (self.folder / f"{stem}.json").is_file()
+        return (*targets_of(pair), tells_notes(self.folder, stem))
 
     def crop(self, rng: np.random.Generator, place: int) -> Crop:
         """A crop of the pair whose turn it is."""
@@ -96,7 +98,7 @@ class PairFolder:
             sound = pick_channel(getattr(pair, part)[:, span].T, channel)
             return fill(variation.play(part, sound), frames)
 
-        return cut_crop(rng, self.shape, targets, pair.bias, self._has_notes(stem), read)
+        return cut_crop(rng, self.shape, targets, pair.bias, self._about(stem)[2], read)
 
 
 class PairStudio:

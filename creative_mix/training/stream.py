@@ -40,10 +40,15 @@ class Stream(Dataset[Crop]):
         self.edges = np.cumsum(shares) / np.sum(shares)
         folders = [len(source) for source in sources if isinstance(source, PairFolder)]
         self.epoch_length = folders[0] if folders else MADE_EPOCH
-        self._order = functools.lru_cache(maxsize=2)(self._shuffle)
+        self._orders: dict[int, np.ndarray] = {}
 
-    def _shuffle(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng((self.seed, epoch)).permutation(self.epoch_length)
+    def _order(self, epoch: int) -> np.ndarray:
+        """The examples of an epoch, shuffled; those of this epoch and the next to it are kept."""
+        if epoch not in self._orders:
+            kept = {other: order for other, order in self._orders.items() if abs(other - epoch) < 2}
+            rng = np.random.default_rng((self.seed, epoch))
+            self._orders = kept | {epoch: rng.permutation(self.epoch_length)}
+        return self._orders[epoch]
 
     def __getitem__(self, number: int) -> Crop:
         epoch, index = divmod(number, self.epoch_length)
