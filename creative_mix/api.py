@@ -131,8 +131,9 @@ def render(
     with ExitStack() as stack:
         loaded = renderer or Renderer(device=device, threads=threads)
         mixture = mix_signals(first, second, lambda: loaded, settings, stack, progress, trace)
-        for line in mixture.notes if say is not None else ():
-            say(line)
+        if say is not None:
+            for line in mixture.notes:
+                say(line)
         out = np.concatenate(list(mixture.blocks()), axis=1)
     return out[0] if np.ndim(piano) == 1 else out
 

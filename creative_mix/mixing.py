@@ -246,12 +246,12 @@ def mix_signals(
         level = 1.0
         if 0 < settings.mix < 1:  # the two are hardly alike, and what they make together is softer
             both = _LevelMatch(heard)
-            for start, block in _blend(rendered, fitted, match.gain, settings.mix):
-                both.add(start, block, fitted.read(start, start + block.shape[1]))
+            for start, mixed in _blend(rendered, fitted, match.gain, settings.mix):
+                both.add(start, mixed, fitted.read(start, start + mixed.shape[1]))
             level = both.gain
         blended = (
-            block * np.float32(level)
-            for _, block in _blend(rendered, fitted, match.gain, settings.mix)
+            mixed * np.float32(level)
+            for _, mixed in _blend(rendered, fitted, match.gain, settings.mix)
         )
         meter = LevelMeter(piano.sample_rate)
         for piece in _fade_end(

@@ -51,14 +51,15 @@ class BatchOptions:
     """Whether what is there is rendered again, and a file from elsewhere is replaced."""
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("pair", self.pair, PAIR_RULES),
-            ("format", self.format, OUTPUT_FORMATS),
-            ("engine", self.engine, ENGINES),
-            ("device", self.device, DEVICES),
-        ):
-            if value not in known:
-                raise OptionError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
+        choices: dict[str, tuple[str, ...]] = {
+            "pair": PAIR_RULES,
+            "format": OUTPUT_FORMATS,
+            "engine": ENGINES,
+            "device": DEVICES,
+        }
+        for name, known in choices.items():
+            if (chosen := getattr(self, name)) not in known:
+                raise OptionError(f"{name} {chosen!r} is unknown; choose one of {', '.join(known)}")
         if self.model_path is not None:
             object.__setattr__(self, "model_path", Path(self.model_path))
         for name, value in (("workers", self.workers), ("threads", self.threads)):
