@@ -30,7 +30,7 @@ _maker: PairMaker | None = None  # each worker process's own
     "--split",
     default="train",
     type=click.Choice(["train", "validation"]),
-    help="Instruments and files of this split only; the one piano or kit of its folder is in both.",
+    help="Instruments and files of this split only; one without another beside it is in both.",
 )
 @click.option("--duration", default=10.0, type=click.FloatRange(2.0, 600.0), help="Seconds each.")
 @click.option(

@@ -248,6 +248,15 @@ class TestFiles:
         with pytest.raises(AudioFileError, match="cut short|damaged"), AudioReader(path) as reader:
             list(reader.blocks())
 
+    def test_a_length_that_a_pipes_writer_could_not_know_is_none(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.aiff"
+        sf.write(path, make_piano(RATE, 1.0).T, RATE)
+        with path.open("r+b") as file:
+            file.seek(4)
+            file.write(bytes.fromhex("7f000050"))  # as SoX has it
+        with AudioReader(path) as reader:
+            assert sum(block.shape[1] for block in reader.blocks()) == RATE
+
     def test_a_rate_out_of_range(self, tmp_path: Path) -> None:
         sf.write(tmp_path / "a.wav", np.zeros(100), 1000)
         with pytest.raises(AudioFileError, match="1000 Hz"):
