@@ -154,7 +154,9 @@ def test_the_end_is_faded(renderer: creative_mix.Renderer) -> None:
 def test_silence_gives_silence(renderer: creative_mix.Renderer) -> None:
     drums, piano = make_drums(RATE, 1.0), make_piano(RATE, 1.0)
     for first, second in ((np.zeros_like(drums), piano), (drums, np.zeros_like(piano))):
-        assert not creative_mix.render(first, second, RATE, renderer=renderer).any()
+        done: list[float] = []
+        out = creative_mix.render(first, second, RATE, renderer=renderer, progress=done.append)
+        assert not out.any() and done == [1.0]
 
 
 @pytest.mark.parametrize("level", [1e-25, 1e10, 1e25])

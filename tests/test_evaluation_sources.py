@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,7 +13,10 @@ pytest.importorskip("librosa")
 pytest.importorskip("mir_eval")
 
 import soundfile
+import torch
 from click.testing import CliRunner
+from samplekit import write_material
+from test_model import SMALL
 
 from creative_mix.cli.evaluate import evaluate
 from creative_mix.constants import COMPONENT_NAMES, SAMPLE_RATE
@@ -20,6 +24,10 @@ from creative_mix.errors import ModelFileError, TrainingDataError
 from creative_mix.evaluation import runner, sources, targets
 from creative_mix.evaluation.report import Report
 from creative_mix.evaluation.systems import ModelSystem, choose_systems, component_scores
+from creative_mix.evaluation.variants import Variants
+from creative_mix.model.system import CreativeMix
+from creative_mix.training.material import Material
+from creative_mix.training.pairs import PairMaker, write_pair
 
 LENGTH = 3 * SAMPLE_RATE
 
@@ -50,6 +58,30 @@ def test_ready_pairs_have_distances_but_no_known_strikes(pack: Path) -> None:
     assert report.mean(runner.TRUTH, "mel") == 0.0
     assert np.isnan(report.mean(runner.TRUTH, "strikes_f50"))
     assert len(sources.pack_cases(pack, count=1)) == 1
+
+
+@pytest.mark.parametrize("split", ["validation", "train"])
+def test_a_floor_is_of_its_own_pack(split: str, tmp_path: Path) -> None:
+    material = write_material(tmp_path / "material")
+    maker = PairMaker(Material.from_folder(material), split, duration_s=2.0, bias_share=0.0)
+    write_pair(maker.make(3), tmp_path / "pack", "one")
+    (source,) = sources.pack_cases(tmp_path / "pack", material=material)
+    if split == "validation":
+        assert source().rendered_again is not None
+    else:
+        with pytest.raises(
+            TrainingDataError, match=r"one: not the plain validation pair .* seed 3"
+        ):
+            source()
+
+
+def test_a_variant_is_asked_for_the_bias_of_its_pair() -> None:
+    torch.manual_seed(0)
+    case = runner.Case("x", sounds(1), sounds(2), sounds(3))
+    drawn = dataclasses.replace(case, bias=np.array([0, 0, 0, 8.0, 0, 0]))
+    model = CreativeMix(SMALL)
+    plain, biased = (Variants(model, [one, one])._encode(0)[1] for one in (case, drawn))
+    assert biased[:, 3].min() > 0.9 > plain[:, 3].max()
 
 
 def test_a_folder_without_pairs_is_named(tmp_path: Path) -> None:
