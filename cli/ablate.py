@@ -32,7 +32,7 @@ def ablate(model: Path | None, pack: Path, count: int | None) -> None:
     from ..evaluation.ablations import ablate as score
     from ..evaluation.ablations import ablation_table
     from ..evaluation.probing import probe_matrix, probe_table
-    from ..evaluation.sources import pack_cases
+    from ..evaluation.runner import case_of_pair
     from ..evaluation.variants import Variants
     from ..model.checkpoint import load_model
     from ..renderer import WEIGHTS_PATH
@@ -48,6 +48,6 @@ def ablate(model: Path | None, pack: Path, count: int | None) -> None:
                 "`creative-mix pairs` makes pairs that do"
             )
     loaded = load_model(model or WEIGHTS_PATH)
-    cases = [open_case() for open_case in pack_cases(pack, count)]
+    cases = [case_of_pair(pair, stem) for stem, pair in pairs.items()]
     click.echo(ablation_table(score(Variants(loaded, cases).renders(), cases)))
     click.echo(f"\n{probe_table(probe_matrix(loaded, list(pairs.values())))}")

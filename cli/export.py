@@ -166,7 +166,7 @@ def write_onnx(
             compute=compute,
         )
         difference = refuse_drift(draft, tolerance or usual, output)
-        rounding = storage_difference(draft, model)
+        rounding = 0.0 if precision == "fp32" else storage_difference(draft, model)
     where = "four lengths" if static_samples is None else f"{static_samples} samples"
     near = f"within {difference:.1e} of torch at {where}, no strike moved"
     stored = f"; {precision} weights move a sample by {rounding:.1e} at most" if rounding else ""

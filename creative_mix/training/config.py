@@ -296,9 +296,9 @@ def _check(config: TrainingConfig) -> None:
 
 def _check_model(model: ModelConfig) -> None:
     """Refuse sizes that no model can have."""
-    may_be_none = ("cascade_stages", "attention_lookahead", "novelty_weight")
+    may_be_zero = ("cascade_stages", "attention_lookahead", "novelty_weight")
     for field in dataclasses.fields(model):
-        value, low = getattr(model, field.name), 0 if field.name in may_be_none else 1
+        value, low = getattr(model, field.name), 0 if field.name in may_be_zero else 1
         if value < low:
             raise TrainingDataError(f"model.{field.name}={value}: must be {low} or more")
     if model.composer_width % model.attention_heads:

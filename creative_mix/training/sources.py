@@ -98,7 +98,7 @@ class PairFolder:
             sound = pick_channel(getattr(pair, part)[:, span].T, channel)
             return fill(variation.play(part, sound), frames)
 
-        return cut_crop(rng, self.shape, targets, pair.bias, self._about(stem)[2], read)
+        return cut_crop(rng, self.shape, targets, pair.bias, tells_notes(self.folder, stem), read)
 
 
 class PairStudio:
